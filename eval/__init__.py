@@ -1,0 +1,1 @@
+"""ProcessBench and friends: loaders, metrics, statistics, reports. No model code."""

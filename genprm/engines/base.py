@@ -1,0 +1,28 @@
+"""The one thing that an engine does."""
+
+from typing import Protocol
+
+from genprm.types import Completion, Prompt, Sampling
+
+
+class Engine(Protocol):
+    """Where tokens come from.
+
+    A new engine is one class with these three members; ``genprm.engines.open_engine`` finds it by its name.
+    """
+
+    name: str
+    """The string that it was chosen by, such as ``symbolic``."""
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        """Continue ``prompt.opening``. Many calls are in flight at once; cancelling one frees what it holds.
+
+        Raises:
+            EngineUnavailable: it cannot be reached, or still fails after every retry.
+            EngineRefused: it answered no, for good.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds. Safe to call twice."""
+        ...

@@ -1,0 +1,50 @@
+"""What can go wrong, as one tree.
+
+    GenPRMError               everything below; the command line prints it as one sentence and exits with 2
+    ├── InputError            what the user gave cannot be read: names file, line and field
+    ├── ConfigError           an option or an engine name that does not exist or does not fit
+    ├── MissingExtra          an optional package is not installed: names the extra
+    └── EngineError           where tokens come from failed
+        ├── EngineUnavailable     cannot be reached, or keeps failing after every retry
+        └── EngineRefused         it answered, and said no for good (wrong key, unknown model, prompt too long)
+
+Failures of checks are no exceptions: see ``genprm.sandbox.Result``. Failures of single rationales are recorded in
+their outcome.
+"""
+
+
+class GenPRMError(Exception):
+    """Base of all errors that genprm raises on purpose."""
+
+
+class InputError(GenPRMError, ValueError):
+    """Input that cannot be read. ``where`` is ``file``, ``file:line`` or ``stdin``, ``field`` a path inside it."""
+
+    def __init__(self, message: str, where: str = "", field: str = "") -> None:
+        place = where + (f", field {field}" if field else "")
+        super().__init__(f"{place}: {message}" if place else message)
+        self.where = where
+        self.field = field
+
+
+class ConfigError(GenPRMError, ValueError):
+    """An option that does not exist or does not fit the others."""
+
+
+class MissingExtra(GenPRMError, ImportError):
+    """A feature needs a package that is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'genprm[{extra}]'")
+
+
+class EngineError(GenPRMError):
+    """An engine could not complete a prompt."""
+
+
+class EngineUnavailable(EngineError, ConnectionError):
+    """The engine cannot be reached, or still fails after every retry."""
+
+
+class EngineRefused(EngineError):
+    """The engine answered, and the answer is final."""

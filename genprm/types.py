@@ -1,0 +1,254 @@
+"""The nouns of the house. Read this file first.
+
+A :class:`Solution` (a :class:`Problem` and its steps) goes in. For every step N :class:`Rationale` s are sampled,
+each with an analysis, Python :class:`Check` s that were run, and a verdict. They vote: a :class:`StepCritique` per
+step, a :class:`Critique` for the whole.
+
+Between the critic and what writes the text: a :class:`Prompt` and :class:`Sampling` go to an engine, a
+:class:`Completion` comes back.
+
+All are frozen, plain data; ``genprm.records`` turns them into JSON and back without loss. Steps are counted from 0
+here and in every file; the rationale text of the published checkpoints and everything shown to people counts from 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from genprm.sandbox.result import Result
+
+NO_ERROR = -1
+"""First-error index of a solution without an error, as in ProcessBench."""
+
+
+# --- what is judged ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A task in words."""
+
+    text: str
+    answer: str | None = None
+    """Reference answer, where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A problem with one worked solution, cut into steps."""
+
+    problem: Problem
+    steps: tuple[str, ...]
+    id: str = ""
+    first_error: int | None = None
+    """Gold label: 0-based index of the first wrong step, ``NO_ERROR`` for none, None where nobody has said."""
+    source: str = ""
+    """Where it comes from: a split of a benchmark, a file."""
+    generator: str = ""
+    """Who wrote the solution: a model's name, a person."""
+
+
+# --- what goes to an engine, and comes back ------------------------------------------------------------------------
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation, and the opening words of the turn that the engine is to continue.
+
+    How the two become one text is the business of the model's chat template, so it is left to the engine.
+    """
+
+    messages: tuple[Message, ...]
+    opening: str = ""
+    problem: str = ""
+    """The problem's text, which stands somewhere in ``messages`` too: for engines that read rather than continue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample one completion. The defaults are those of the published GenPRM evaluation."""
+
+    temperature: float = 0.6
+    top_p: float = 0.95
+    top_k: int = 20
+    """0 for no limit."""
+    repetition_penalty: float = 1.0
+    max_tokens: int = 2048
+    stop: tuple[str, ...] = ()
+    logprobs: int = 0
+    """Alternatives wanted at each token, 0 for none."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token with its log-probability, and those of the most likely tokens at its place."""
+
+    text: str
+    logprob: float
+    top: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and calls. Adds up."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of ``prompt_tokens`` that the engine's prefix cache served."""
+    completion_tokens: int = 0
+    calls: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.calls + other.calls,
+        )
+
+
+Finish = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine wrote.
+
+    ``text`` includes the stop string that ended it, and ``tokens`` (empty where the engine gives no
+    log-probabilities) join to ``text``, or to a text that starts with it where the last token reaches past the stop.
+    """
+
+    text: str
+    finish: Finish = "stop"
+    """``length``: cut off at ``max_tokens`` or at the end of the model's window."""
+    tokens: tuple[Token, ...] = ()
+    usage: Usage = Usage(calls=1)
+    seconds: float = 0.0
+
+
+# --- what comes out ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A piece of Python that a rationale wrote, and what became of it."""
+
+    code: str
+    result: Result
+
+
+Outcome = Literal["ok", "forced", "no_verdict", "engine_error"]
+"""How one rationale ended.
+
+- ``ok``: a verdict in its own words.
+- ``forced``: no verdict within the budget; asked for once more, without the code, and given then.
+- ``no_verdict``: not even then.
+- ``engine_error``: the engine failed for good.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rationale:
+    """One sampled reasoning path: of one step (most protocols), or of a whole solution (``judge``)."""
+
+    sample: int
+    """Which of the N samples this is, from 0."""
+    outcome: Outcome
+    text: str = ""
+    """All of it, as the model wrote it and as it is kept in its context."""
+    analysis: str = ""
+    checks: tuple[Check, ...] = ()
+    verdict: bool | None = None
+    """True: the step is right. None: no verdict, and for rationales of a whole solution."""
+    p_yes: float | None = None
+    """P(Yes) / (P(Yes) + P(No)) at the verdict's token; None where the engine gave no log-probabilities."""
+    first_error: int | None = None
+    """For a rationale of a whole solution: the index that it names."""
+    error: str = ""
+    usage: Usage = Usage()
+    engine_s: float = 0.0
+    sandbox_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    yes: int = 0
+    no: int = 0
+    missing: int = 0
+    """Rationales without a verdict, counted apart and never read as a yes or a no."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCritique:
+    """What N rationales say of one step."""
+
+    step: int
+    votes: Votes
+    reward: float | None = None
+    """In [0, 1]; how it is made from the votes is the critique's ``method.vote``. None where no rationale gave a
+    verdict."""
+    correct: bool | None = None
+    """The verdict on the step; None where there is none."""
+    rationales: tuple[Rationale, ...] = ()
+
+    @property
+    def confidence(self) -> float | None:
+        """Share of the evidence that stands behind the verdict, in [0.5, 1]."""
+        return None if self.reward is None else max(self.reward, 1 - self.reward)
+
+
+Vote = Literal["mean", "majority", "index"]
+"""How N rationales become one verdict; defined in ``genprm.voting``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a critique was made. It stands beside every score."""
+
+    engine: str
+    protocol: str
+    n: int = 1
+    """Rationales per step."""
+    vote: Vote = "mean"
+    threshold: float = 0.5
+    seed: int | None = 0
+    stop_at_first_error: bool = False
+    sampling: Sampling = Sampling()
+
+
+CritiqueOutcome = Literal["ok", "no_verdict", "engine_error", "failed"]
+"""How a whole critique ended.
+
+- ``ok``: it names the first error, or says that there is none.
+- ``no_verdict``: a step that comes before any error has no verdict, so the first error is not known.
+- ``engine_error``: the same, because the engine failed there.
+- ``failed``: the item broke the program; ``error`` says how.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """What the critic says of one solution."""
+
+    solution: Solution
+    method: Method
+    outcome: CritiqueOutcome
+    first_error: int | None = None
+    """0-based index of the first wrong step, ``NO_ERROR``, or None where the outcome is not ``ok``."""
+    steps: tuple[StepCritique, ...] = ()
+    """One for each step that was judged; fewer than the solution has after ``stop_at_first_error``."""
+    judgements: tuple[Rationale, ...] = ()
+    """Rationales of the whole solution (protocol ``judge``)."""
+    error: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    """Wall-clock seconds from the first call to the last verdict."""

@@ -1,0 +1,5 @@
+"""Runs untrusted checks outside the process."""
+
+from genprm.sandbox.result import Result, Status
+
+__all__ = ["Result", "Status"]
