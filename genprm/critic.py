@@ -1,0 +1,220 @@
+"""The loop: engine and sandbox in turn, one small state machine per rationale, all of them in flight at once.
+
+A chain is one sample's walk through a solution: a rationale for each step, its own earlier ones in the context, one
+sandbox session for all its checks. N chains run side by side; when all of them have spoken on a step, the step is
+judged and handed out.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from genprm import voting
+from genprm.engines.base import Engine
+from genprm.errors import ConfigError, EngineError
+from genprm.protocols import Conversation, CritiqueProtocol, Execute, Generate
+from genprm.sandbox import Sandbox, Session
+from genprm.types import Completion, Critique, Method, Rationale, Sampling, Solution, StepCritique, Usage
+
+
+class Critic:
+    """Judges solutions with one engine, one protocol and one sandbox, none of which it owns.
+
+    ``method`` is the whole recipe; ``concurrency`` bounds the calls to the engine that are under way at once, over
+    all solutions, and the number of solutions that are held in memory.
+    """
+
+    def __init__(
+        self, engine: Engine, sandbox: Sandbox, protocol: CritiqueProtocol, method: Method, *, concurrency: int = 64
+    ) -> None:
+        if method.n < 1 or concurrency < 1:
+            raise ConfigError("at least one rationale and one call at a time are needed")
+        if method.vote == "index" and method.stop_at_first_error:
+            raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
+        self.engine = engine
+        self.sandbox = sandbox
+        self.protocol = protocol
+        self.method = method
+        self.concurrency = concurrency
+        self._calls = asyncio.Semaphore(concurrency)
+
+    async def critique(self, solution: Solution) -> Critique:
+        """The critique of one solution. Failures of engine and checks are in it, not raised."""
+        async with aclosing(self.stream(solution)) as parts:
+            async for part in parts:
+                if isinstance(part, Critique):
+                    return part
+        raise AssertionError("a stream ends in a critique")
+
+    async def critique_many(self, solutions: Iterable[Solution]) -> AsyncGenerator[Critique, None]:
+        """Critiques as they are done, in the order of their ends. At most ``concurrency`` solutions are held."""
+        waiting = iter(solutions)
+        running: set[asyncio.Task[Critique]] = set()
+        try:
+            while True:
+                while len(running) < self.concurrency and (solution := next(waiting, None)) is not None:
+                    running.add(asyncio.create_task(self._guarded(solution)))
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        finally:
+            await _cancelled(running)
+
+    async def stream(self, solution: Solution) -> AsyncGenerator[StepCritique | Critique, None]:
+        """Each step as soon as it is judged, in order, and the whole critique at the end."""
+        started = time.perf_counter()
+        if self.protocol.scope == "solution":
+            critique = await self._judgements(solution)
+            for step in critique.steps:
+                yield step
+        else:
+            steps = []
+            async with aclosing(self._steps(solution)) as judged:
+                async for step in judged:
+                    steps.append(step)
+                    yield step
+            critique = self._whole(solution, steps)
+        yield replace(critique, seconds=time.perf_counter() - started)
+
+    async def _guarded(self, solution: Solution) -> Critique:
+        """A solution that breaks the program is recorded like any other failure, and the run goes on."""
+        try:
+            return await self.critique(solution)
+        except Exception as error:
+            return Critique(solution, self.method, "failed", error=f"{type(error).__name__}: {error}")
+
+    async def _steps(self, solution: Solution) -> AsyncGenerator[StepCritique, None]:
+        board = [_Ballot(self.method.n) for _ in solution.steps]
+        chains = {asyncio.create_task(self._chain(solution, sample, board)) for sample in range(self.method.n)}
+        try:
+            for step, ballot in enumerate(board):
+                await _first(asyncio.create_task(ballot.full.wait()), chains)
+                judged = voting.judge_step(step, ballot.rationales, self.method.vote, self.method.threshold)
+                yield judged
+                if self.method.stop_at_first_error and judged.correct is False:
+                    return
+                ballot.passed.set()
+        finally:
+            await _cancelled(chains)
+
+    async def _chain(self, solution: Solution, sample: int, board: Sequence["_Ballot"]) -> None:
+        """One sample's walk. An engine that failed for good is not asked again on the steps after."""
+        earlier: list[str] = []
+        failure = ""
+        async with self.sandbox.session() as session:
+            for step, ballot in enumerate(board):
+                if failure:
+                    rationale = Rationale(sample, "engine_error", error=failure)
+                else:
+                    sampling = self._sampling(solution, step, sample)
+                    talk = self.protocol.rationale(solution, step, earlier, sampling)
+                    rationale = await self._held(talk, session, sample)
+                    failure = rationale.error and f"not asked: {rationale.error} (step {step + 1})"
+                ballot.cast(rationale)
+                if self.method.stop_at_first_error:
+                    await ballot.passed.wait()
+                earlier.append(rationale.text)
+
+    async def _held(self, talk: Conversation, session: Session, sample: int) -> Rationale:
+        """Drive one conversation to its end: the state machine."""
+        usage = Usage()
+        try:
+            request = next(talk)
+            while True:
+                if isinstance(request, Generate):
+                    completion = await self._complete(request)
+                    usage += completion.usage
+                    request = talk.send(completion)
+                elif isinstance(request, Execute):
+                    request = talk.send(await session.run(request.code))
+        except StopIteration as end:
+            rationale: Rationale = end.value
+            return replace(rationale, sample=sample)
+        except EngineError as error:
+            return Rationale(sample, "engine_error", error=str(error), usage=usage)
+
+    async def _complete(self, request: Generate) -> Completion:
+        async with self._calls:
+            return await self.engine.complete(request.prompt, request.sampling)
+
+    async def _judgements(self, solution: Solution) -> Critique:
+        talks = [
+            self._held_alone(self.protocol.rationale(solution, 0, (), self._sampling(solution, 0, sample)), sample)
+            for sample in range(self.method.n)
+        ]
+        judgements = tuple(await asyncio.gather(*talks))
+        first, outcome = voting.judge_indices(judgements)
+        return Critique(
+            solution,
+            self.method,
+            outcome,
+            first,
+            voting.steps_from_indices(judgements, len(solution.steps)),
+            judgements,
+            error=next((r.error for r in judgements if r.error), "") if outcome != "ok" else "",
+            usage=sum((r.usage for r in judgements), Usage()),
+        )
+
+    async def _held_alone(self, talk: Conversation, sample: int) -> Rationale:
+        async with self.sandbox.session() as session:
+            return await self._held(talk, session, sample)
+
+    def _whole(self, solution: Solution, steps: Sequence[StepCritique]) -> Critique:
+        first, outcome = voting.first_error(steps, len(solution.steps), self.method.vote)
+        rationales = [r for step in steps for r in step.rationales]
+        return Critique(
+            solution,
+            self.method,
+            outcome,
+            first,
+            tuple(steps),
+            error=next((r.error for r in rationales if r.error), "") if outcome != "ok" else "",
+            usage=sum((r.usage for r in rationales), Usage()),
+        )
+
+    def _sampling(self, solution: Solution, step: int, sample: int) -> Sampling:
+        """The same seed gives the same rationale whatever else is in flight."""
+        if self.method.seed is None:
+            return self.method.sampling
+        text = f"{self.method.seed}\0{solution.source}\0{solution.id}\0{step}\0{sample}".encode("utf-8", "replace")
+        seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
+        return replace(self.method.sampling, seed=seed)
+
+
+class _Ballot:
+    """The rationales of one step as they come in."""
+
+    def __init__(self, n: int) -> None:
+        self.rationales: list[Rationale] = []
+        self.full = asyncio.Event()
+        self.passed = asyncio.Event()
+        self._n = n
+
+    def cast(self, rationale: Rationale) -> None:
+        self.rationales.append(rationale)
+        if len(self.rationales) == self._n:
+            self.full.set()
+
+
+async def _first(wanted: "asyncio.Task[object]", chains: set[asyncio.Task[None]]) -> None:
+    """Wait for ``wanted``, unless a chain breaks first: then its exception is raised here."""
+    pending: set[asyncio.Task[object]] = {wanted, *chains}
+    try:
+        while not wanted.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        wanted.cancel()
+
+
+async def _cancelled(tasks: Iterable["asyncio.Task[object]"]) -> None:
+    """Cancel, and wait until all of them have given back what they held."""
+    for task in (tasks := list(tasks)):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,106 @@
+"""An engine that says what it was told to: for tests, documents and dry runs.
+
+A script is a list of rules, in a file one JSON object a line::
+
+    {"when": "Paragraph 2", "text": "…", "p_yes": 0.1}
+    {"when": "Code Output", "texts": ["… \\\\boxed{Yes}$\\n</output>\\n", "… \\\\boxed{No}$\\n</output>\\n"]}
+    {"text": "…"}
+
+The first rule answers whose ``when`` occurs in the last message or in the opening (all rules without ``when`` fit).
+Of several ``texts`` the request's seed chooses one, so N samples differ and a run repeats itself. A rule with
+``error`` fails, ``delay_s`` waits first. Texts are cut at stop strings and budgets, as a real engine would.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genprm import records
+from genprm.errors import EngineUnavailable, InputError
+from genprm.types import Completion, Prompt, Sampling, Token, Usage
+
+_TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a script."""
+
+    text: str = ""
+    texts: tuple[str, ...] = ()
+    when: str = ""
+    p_yes: float | None = None
+    """Gives the verdict's token this P(Yes) in the log-probabilities; None: none are given."""
+    error: str = ""
+    delay_s: float = 0.0
+
+    def answer(self, seed: int | None) -> str:
+        return self.texts[(seed or 0) % len(self.texts)] if self.texts else self.text
+
+
+class ScriptedEngine:
+    """Answers by rules. ``calls`` counts what it was asked, for tests."""
+
+    def __init__(self, rules: Sequence[Rule], name: str = "scripted") -> None:
+        self.rules = tuple(rules)
+        self.name = name
+        self.calls = 0
+
+    @classmethod
+    def from_file(cls, path: str) -> "ScriptedEngine":
+        """Raises InputError naming the line that is no rule."""
+        try:
+            lines = Path(path).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"no script can be read there ({error})", path) from None
+        rules = [records.from_json(line, Rule, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
+        return cls(rules, f"scripted:{path}")
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        self.calls += 1
+        rule = self._rule(prompt)
+        if rule.delay_s:
+            await asyncio.sleep(rule.delay_s)
+        if rule.error:
+            raise EngineUnavailable(rule.error)
+        words, finish = cut(_TOKEN.findall(rule.answer(sampling.seed)), sampling)
+        n_prompt = sum(len(_TOKEN.findall(m.content)) for m in prompt.messages) + len(_TOKEN.findall(prompt.opening))
+        return Completion(
+            "".join(words),
+            "stop" if finish else "length",
+            _tokens(words, rule.p_yes) if sampling.logprobs and rule.p_yes is not None else (),
+            Usage(prompt_tokens=n_prompt, completion_tokens=len(words), calls=1),
+        )
+
+    async def close(self) -> None:
+        pass
+
+    def _rule(self, prompt: Prompt) -> Rule:
+        last = prompt.messages[-1].content if prompt.messages else ""
+        for rule in self.rules:
+            if rule.when in last or rule.when in prompt.opening:
+                return rule
+        raise EngineUnavailable(f"{self.name}: no rule fits the prompt that ends in {(last + prompt.opening)[-80:]!r}")
+
+
+def cut(words: list[str], sampling: Sampling) -> tuple[list[str], bool]:
+    """``words`` up to the budget and to the end of the first stop string; whether it ended by itself."""
+    text = "".join(words)
+    ends = [at + len(stop) for stop in sampling.stop if (at := text.find(stop)) >= 0]
+    end = min(ends, default=len(text))
+    kept, size = [], 0
+    for word in words:
+        if size >= end:
+            break
+        kept.append(word[: end - size])
+        size += len(word)
+    return kept[: sampling.max_tokens], len(kept) <= sampling.max_tokens
+
+
+def _tokens(words: Sequence[str], p_yes: float) -> tuple[Token, ...]:
+    yes, no = math.log(max(p_yes, 1e-9)), math.log(max(1 - p_yes, 1e-9))
+    verdict = {"Yes": yes, "No": no}
+    return tuple(Token(word, verdict.get(word, 0.0), verdict if word in verdict else {word: 0.0}) for word in words)

@@ -1,0 +1,88 @@
+"""What a protocol is: a conversation, written down without any I/O.
+
+A protocol is a generator. It yields what it wants done (:class:`Generate` text, :class:`Execute` code), is sent what
+came of it, and returns a :class:`~genprm.types.Rationale`. The critic does the I/O, so that a protocol can be tested
+with a list of answers, and every protocol runs in the same loop::
+
+    request = next(conversation)
+    while True:
+        request = conversation.send(answer to request)   # StopIteration carries the Rationale
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from genprm.sandbox.result import Result
+from genprm.types import Check, Completion, Outcome, Prompt, Rationale, Sampling, Solution, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Wants a :class:`~genprm.types.Completion`."""
+
+    prompt: Prompt
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Wants a :class:`~genprm.sandbox.Result`."""
+
+    code: str
+
+
+Request = Generate | Execute
+Conversation = Generator[Request, Any, Rationale]
+
+
+class CritiqueProtocol(Protocol):
+    """How a rationale is asked for and read."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scope(self) -> Literal["step", "solution"]:
+        """Whether one rationale judges a step, or a solution at one go (then ``step`` is 0, ``earlier`` empty)."""
+        ...
+
+    def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
+        """The conversation about one step; ``earlier`` holds this sample's own rationales of the steps before."""
+        ...
+
+
+@dataclass
+class Draft:
+    """A rationale in the making: collects what the generator learns, so that the protocol reads as its own story."""
+
+    text: str = ""
+    checks: tuple[Check, ...] = ()
+    usage: Usage = Usage()
+    engine_s: float = 0.0
+    sandbox_s: float = 0.0
+
+    def generate(self, prompt: Prompt, sampling: Sampling) -> Generator[Request, Completion, Completion]:
+        completion = yield Generate(prompt, sampling)
+        self.text += completion.text
+        self.usage += completion.usage
+        self.engine_s += completion.seconds
+        return completion
+
+    def execute(self, code: str) -> Generator[Request, Result, Result]:
+        result = yield Execute(code)
+        self.checks += (Check(code, result),)
+        self.sandbox_s += result.wall_s
+        return result
+
+    def finish(self, outcome: Outcome, **fields: Any) -> Rationale:
+        done = Rationale(
+            sample=0,
+            outcome=outcome,
+            text=self.text,
+            checks=self.checks,
+            usage=self.usage,
+            engine_s=self.engine_s,
+            sandbox_s=self.sandbox_s,
+        )
+        return replace(done, **fields)
