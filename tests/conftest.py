@@ -1,0 +1,73 @@
+"""What all tests share: an environment of their own, and the way to data that is never committed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("house", deadline=None)  # time limits on a loaded machine are noise
+settings.load_profile("house")
+
+SharedData = Callable[[str], Path]
+
+_KEPT = {"GENPRM_DATA"}
+_PRIVATE = ("GENPRM_", "HF_", "HUGGING_FACE_", "OPENAI_", "ANTHROPIC_", "XDG_")
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+_TERMINAL = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+
+
+def _is_personal(name: str) -> bool:
+    """Whether a variable says who or where the user is, so that a test could come out differently for it."""
+    name = name.upper()
+    if name in _KEPT:
+        return False
+    return name.startswith(_PRIVATE) or name.endswith("_API_KEY") or name in _PROXIES | _TERMINAL
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's home, keys, proxies or terminal, and none reaches the hub."""
+    for name in [name for name in os.environ if _is_personal(name)]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for kind in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "1")
+
+
+def _data_dir() -> Path:
+    """``$GENPRM_DATA``, else ``shared/data`` beside the repository."""
+    beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    return Path(os.environ.get("GENPRM_DATA") or beside)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data; the test is skipped where it is absent."""
+    folder = _data_dir()
+    if not folder.is_dir():
+        pytest.skip(f"real data is not here: {folder} (set GENPRM_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data(data_dir: Path) -> SharedData:
+    """``shared_data("prm_scores")`` is that part of the real data; the test is skipped where it is absent."""
+
+    def part(name: str) -> Path:
+        path = data_dir / name
+        if not path.exists():
+            pytest.skip(f"real data is not here: {path} (set GENPRM_DATA)")
+        return path
+
+    return part
+
+
+def pytest_report_header() -> str:
+    """Skips must be seen even in a quiet run."""
+    folder = _data_dir()
+    return f"real data: {folder}" if folder.is_dir() else f"real data: none at {folder}, tests that need it SKIP"
