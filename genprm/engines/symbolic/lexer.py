@@ -1,0 +1,309 @@
+"""Text of a step -> tokens. LaTeX and plain text go through the same lexer; each token knows whether it stands in
+mathematics or in prose, because a letter means something else there.
+
+All patterns are linear: no nested repetition, so that no text can make them slow.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_CHARS = 20_000
+"""What follows in a longer step is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    kind: str
+    """num, sym, op, rel, func, word, text (of ``\\text``), brk (ends a piece of mathematics), row (ends a row of a
+    display), dots, arrow, bad (something that is not understood)."""
+    text: str
+    start: int
+    end: int
+    math: bool
+    spaced: bool = False
+    """White space stands before it."""
+
+
+_CHARACTERS = str.maketrans(
+    {
+        "×": "*", "·": "*", "⋅": "*", "∙": "*", "•": " ; ", "÷": "÷", "−": "-", "–": "-", "—": " ; ", "²": "^2", "³": "^3",
+        "≤": " \\le ", "≥": " \\ge ", "≈": " \\approx ", "≠": " \\ne ", "≡": " \\equiv ", "π": "\\pi ",
+        "°": "^\\circ ", "√": "\\sqrt ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4", "…": "\\ldots ", "⇒": " \\Rightarrow ",
+        "→": " \\to ", "’": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "",
+        "€": "$", "£": "$", "¥": "$", "\0": " ", "−": "-", "∗": "*", "✓": " ", "θ": "\\theta ", "α": "\\alpha ",
+        "β": "\\beta ", "γ": "\\gamma ", "φ": "\\phi ", "λ": "\\lambda ", "±": "\\pm ", "∞": "\\infty ",
+    }
+)  # fmt: skip
+
+_ANNOTATION = re.compile(r"<<[^<>\n]{0,200}>>")
+_REPLACED = (
+    ("\\left", ""), ("\\right", ""), ("\\!", ""), ("{,}", ","), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"),
+    ("\\cfrac", "\\frac"), ("\\displaystyle", ""), ("\\limits", ""), ("\\nonumber", ""), ("\\dbinom", "\\binom"),
+    ("\\tbinom", "\\binom"), ("\\bigl", ""), ("\\bigr", ""), ("\\Bigl", ""), ("\\Bigr", ""), ("**", ""),
+)  # fmt: skip
+_ARROWS = re.compile(r"\\(?:left|right)(?=(?:right)?arrow)")
+_STARS = re.compile(r"(?<=[\w)}\]])\s?\*\*\s?(?=[\w(\\{-])")
+_THIN = re.compile(r"(?<=\d)\\,(?=\d{3})")
+_BIG = re.compile(r"\\(?:big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])")
+
+
+def clean(text: str) -> str:
+    """The text with look-alikes unified and marks that carry no meaning taken out."""
+    text = _ANNOTATION.sub("", text[:MAX_CHARS])
+    text = _STARS.sub("^", text)  # before emphasis marks are taken out: 2**3 is a power
+    text = text.translate(_CHARACTERS)
+    text = _THIN.sub("", text)
+    text = _BIG.sub("", text)
+    text = _ARROWS.sub(r"\\long", text)
+    for old, new in _REPLACED:
+        text = text.replace(old, new)
+    parts = text.split("$$")
+    return "".join(part + ("" if i == len(parts) - 1 else ("\\[", "\\]")[i % 2]) for i, part in enumerate(parts))
+
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<num>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)
+  | (?P<cmd>\\[a-zA-Z]+\*?)
+  | (?P<esc>\\.)
+  | (?P<word>[A-Za-z]+)
+  | (?P<dots>\.\.\.+|\.\s\.\s\.)
+  | (?P<rel><=|>=|!=|==|=>|->|=|<|>)
+  | (?P<op>[-+*/^!%÷()\[\]{}_|':~&,;.?$"\#`])
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_RELATIONS = {
+    "\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\ge": ">=", "\\geq": ">=", "\\geqslant": ">=", "\\lt": "<",
+    "\\gt": ">", "\\approx": "~", "\\simeq": "~", "\\doteq": "~", "\\sim": "other", "\\ne": "!=", "\\neq": "!=",
+    "\\equiv": "===", "\\mid": "mid", "\\nmid": "nmid", "\\cong": "other", "\\propto": "other", "\\in": "other",
+    "\\notin": "other", "\\subset": "other", "\\ll": "other", "\\gg": "other", "\\parallel": "other", "\\perp": "other",
+    "\\iff": "arrow", "\\Leftrightarrow": "arrow", "\\Longleftrightarrow": "arrow", "\\longleftrightarrow": "arrow",
+    "\\Rightarrow": "arrow", "\\implies": "arrow", "\\rightarrow": "arrow", "\\to": "arrow", "\\Longrightarrow": "arrow",
+    "\\longrightarrow": "arrow", "\\longarrow": "arrow", "\\therefore": "arrow",
+}  # fmt: skip
+_GREEK = set(
+    "alpha beta gamma delta epsilon varepsilon theta vartheta phi varphi lambda mu nu omega psi rho sigma tau "
+    "xi eta zeta kappa ell Delta Omega Sigma Gamma Phi Theta Lambda chi".split()
+)
+_FUNCTIONS = set(
+    "frac sqrt binom choose sin cos tan cot sec csc arcsin arccos arctan ln log lg gcd lcm max min pi sum prod "
+    "lfloor rfloor lceil rceil overline underline bar cdot times div pm mp infty circ degree pmod bmod mod boxed "
+    "exp vert lvert rvert fbox".split()
+)
+_TEXT = {"\\text", "\\mathrm", "\\textbf", "\\mbox", "\\operatorname", "\\textit", "\\mathbf", "\\textrm", "\\hbox"}
+_PROSE_FUNCTIONS = {
+    "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "gcd", "lcm", "sqrt", "pi", "mod", "arcsin", "arccos", "arctan",
+}  # fmt: skip
+_OPS = {"\\cdot": "*", "\\times": "*", "\\div": "/", "\\bullet": "*", "\\%": "%", "÷": "/", "\\{": "{{"}
+_DOTS = {"\\ldots", "\\cdots", "\\dots", "\\dotsb", "\\vdots", "\\dotsc", "\\ddots"}
+_PRODUCTS = {"xy", "yz", "xz", "ab", "bc", "ac", "zx", "ca"}
+
+
+class _Lexer:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens: list[Token] = []
+        self.math = False
+        self.spaced = False
+        self.delimiters = _dollars(text)
+
+    def run(self) -> list[Token]:
+        position = 0
+        while position < len(self.text):
+            match = _TOKEN.match(self.text, position)
+            assert match is not None
+            kind = match.lastgroup or "other"
+            position = getattr(self, "_" + kind)(match.group(), match.start(), match.end()) or match.end()
+            self.spaced = kind == "space"
+        return self.tokens
+
+    def add(self, kind: str, text: str, start: int, end: int) -> None:
+        self.tokens.append(Token(kind, text, start, end, self.math, self.spaced))
+
+    def _space(self, text: str, start: int, end: int) -> None:
+        if "\n" in text and not self.math:
+            self.add("row", "\n", start, end)
+
+    def _num(self, text: str, start: int, end: int) -> None:
+        self.add("num", text.replace(",", ""), start, end)
+
+    def _dots(self, text: str, start: int, end: int) -> None:
+        self.add("dots", "...", start, end)
+
+    def _rel(self, text: str, start: int, end: int) -> None:
+        kind = "arrow" if text in {"=>", "->"} else "rel"
+        self.add(kind, {"==": "="}.get(text, text), start, end)
+
+    def _other(self, text: str, start: int, end: int) -> None:
+        self.add("bad", text, start, end)
+
+    def _op(self, text: str, start: int, end: int) -> None:
+        if text == "$":
+            if start in self.delimiters:
+                self.math = not self.math
+                self.add("brk", "$", start, end)
+            else:
+                self.add("text", "dollar", start, end)
+        elif text in "-*+" and not self.math and self.spaced and self._is_bullet(start, end):
+            self.add("brk", text, start, end)
+        elif text in ".;?\"#`":
+            self.add("brk", text, start, end)
+        elif text == ",":
+            self.add("op", ",", start, end)
+        elif text != "&" and text != "~":
+            self.add("op", _OPS.get(text, text), start, end)
+
+    def _is_bullet(self, start: int, end: int) -> bool:
+        lead = self.text[max(0, start - 8) : start].rstrip(" ")
+        return (not lead or lead.endswith("\n")) and self.text[end : end + 1] in {" ", "\t"}
+
+    def _esc(self, text: str, start: int, end: int) -> None:
+        if text in {"\\(", "\\[", "\\)", "\\]"}:
+            self.math = text in {"\\(", "\\["}
+            self.add("brk", text, start, end)
+        elif text == "\\\\":
+            self.add("row", text, start, end)
+        elif text == "\\$":
+            self.add("text", "dollar", start, end)
+        elif text == "\\|":
+            self.add("bad", text, start, end)
+        elif text in _OPS:
+            self.add("op", _OPS[text], start, end)
+        elif text in {"\\&", "\\#", "\\@", "\\_"}:
+            self.add("bad", text, start, end)
+
+    def _cmd(self, text: str, start: int, end: int) -> int | None:
+        name = text[1:]
+        if text in _TEXT:
+            return self._text_command(text, start, end)
+        if text in {"\\begin", "\\end"}:
+            return self._environment(text, start, end)
+        relation = _RELATIONS.get(text)
+        if relation is not None:
+            self.add("arrow" if relation == "arrow" else "rel", relation, start, end)
+        elif text in _DOTS:
+            self.add("dots", "...", start, end)
+        elif text in _OPS:
+            self.add("op", _OPS[text], start, end)
+        elif name in _GREEK:
+            self.add("sym", name, start, end)
+        elif name in _FUNCTIONS:
+            self.add("func", name, start, end)
+        elif name in {"quad", "qquad"}:
+            self.add("brk", text, start, end)
+        elif name in {"hspace", "vspace", "phantom", "tag", "label"}:
+            closing = _closing(self.text, end)
+            self.add("brk", name, start, closing)
+            return closing
+        elif name not in {"bf", "rm", "it", "big", "large", "Large", "small"}:
+            self.add("bad", text, start, end)
+        return None
+
+    def _text_command(self, text: str, start: int, end: int) -> int:
+        closing = _closing(self.text, end)
+        content = self.text[end:closing].strip(" {}~").replace("\\", " ")
+        if content.lower() in {"lcm", "gcd"}:
+            self.add("func", content.lower(), start, closing)
+        elif len(content) == 1 and content.isalpha() and text != "\\text":
+            self.add("sym", content, start, closing)
+        else:
+            self.add("text", content[:80], start, closing)
+        return closing
+
+    def _environment(self, text: str, start: int, end: int) -> int:
+        closing = _closing(self.text, end)
+        name = self.text[end:closing].strip("{}* ")
+        if name in {"align", "equation", "gather", "eqnarray", "alignat", "multline", "aligned", "split", "gathered"}:
+            if name in {"align", "equation", "gather", "eqnarray", "alignat", "multline"}:
+                self.math = text == "\\begin"
+            self.add("row", name, start, closing)
+        else:  # cases, matrices, arrays: the rows are no claims of their own
+            self.add("bad", name[:20], start, closing)
+        return closing
+
+    def _word(self, text: str, start: int, end: int) -> None:
+        glued = start > 0 and self.text[start - 1].isdigit()
+        if self.math:
+            self._math_word(text, start, end)
+        elif text.lower() in _PROSE_FUNCTIONS and not (text == "pi" and glued and False):
+            self.add("func", text.lower(), start, end)
+        elif text in _PRODUCTS and (glued or _operator_near(self.text, start, end)):
+            self._letters(text, start, end)
+        elif len(text) == 1:
+            prose = text in "aAI" and not _operator_near(self.text, start, end)
+            self.add("word" if prose else "sym", text, start, end)
+        else:
+            self.add("word", text, start, end)
+
+    def _math_word(self, text: str, start: int, end: int) -> None:
+        if text.lower() in _PROSE_FUNCTIONS and len(text) > 1:
+            self.add("func", text.lower(), start, end)
+        elif len(text) == 1:
+            self.add("sym", text, start, end)
+        elif text.isupper() and len(text) <= 3:
+            self.add("sym", text, start, end)  # a segment or an angle: AB, ABC
+        elif len(text) <= 3 and text.lower() not in {"and", "or", "if", "so", "for", "cm", "km", "mm", "ft", "mph", "in"}:
+            self._letters(text, start, end)
+        else:
+            self.add("word", text, start, end)
+
+    def _letters(self, text: str, start: int, end: int) -> None:
+        for i, letter in enumerate(text):
+            self.add("sym", letter, start + i, start + i + 1)
+
+
+def _operator_near(text: str, start: int, end: int) -> bool:
+    before, after = text[:start][-3:].rstrip()[-1:], text[end : end + 3].lstrip()[:1]
+    return (before in set("+-*/^=(<>") if before else False) or (after in set("+-*/^=)<>") if after else False)
+
+
+def _closing(text: str, start: int) -> int:
+    """End of the brace group that begins at ``start``; ``start`` itself where there is none."""
+    if text[start : start + 1] != "{":
+        return start
+    depth = 0
+    for i in range(start, min(len(text), start + 400)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            return i + 1
+    return start
+
+
+_PROSE = re.compile(r"(?<![\\A-Za-z{])[a-z]{3,}(?![a-z}])")
+
+
+def _dollars(text: str) -> frozenset[int]:
+    """Positions of the dollar signs that delimit mathematics; the others are currency."""
+    spots = [m.start() for m in re.finditer(r"(?<!\\)\$", text)]
+    marks: set[int] = set()
+    i = 0
+    while i + 1 < len(spots):
+        a, b = spots[i], spots[i + 1]
+        if _is_math(text[a + 1 : b], text[b + 1 : b + 2]):
+            marks.update((a, b))
+            i += 2
+        else:
+            i += 1
+    return frozenset(marks)
+
+
+def _is_math(inside: str, after: str) -> bool:
+    bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|operatorname)\s?\{[^{}]{0,200}\}", "", inside)
+    if "\n\n" in bare or len(bare) > 2000:
+        return False
+    if re.search(r"(?<![\\A-Za-z])[A-Za-z]{4,}", re.sub(r"\\[A-Za-z]+\*?|\{[A-Za-z*]+\}", "", bare)):
+        return False
+    stripped = bare.strip()
+    if not stripped:
+        return False
+    if after.isdigit() and re.search(r"[-+*/=x(]\s*$", bare):
+        return False  # "$5 + $3"
+    return not (stripped[0].isdigit() and re.search(r"(?<![\\A-Za-z])(?:per|and|for|the|is|to|of|on|in)\b", bare))
+
+
+def lex(text: str) -> list[Token]:
+    """Tokens of a text that went through :func:`clean`."""
+    return _Lexer(text).run()
