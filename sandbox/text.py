@@ -1,0 +1,18 @@
+"""Text that a check wrote, made safe to show and to put into a prompt."""
+
+import re
+
+# What moves a cursor, hides text or turns it round: C0 but \t and \n, DEL, C1, marks and overrides of direction,
+# invisible tags, surrogates.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def clean(data: bytes) -> str:
+    """UTF-8 read with replacement, control characters other than newline and tab removed."""
+    return _CONTROLS.sub("", data.decode("utf-8", "replace"))
+
+
+def one_line(data: bytes) -> str:
+    return " ".join(clean(data.replace(b"\n", b" ")).split())
