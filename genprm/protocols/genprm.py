@@ -127,7 +127,7 @@ class GenPRMProtocol:
             written = yield from talk.write(draft, left, *stops)
             direct = not self.verify and call == 0
             verdict = read_verdict(written, forced=direct)
-            if verdict is not None or not running or written.finish == "length":
+            if verdict is not None or not running or _over(written):
                 return verdict
             code = last_code_block(draft.text)
             if code is None:
@@ -144,6 +144,11 @@ class GenPRMProtocol:
         if self.analyze:
             return kept.split("</analyze>")[0] + STOP_ANALYSIS + JUDGE
         return text + ("</verify>\n" if self.verify else "") + JUDGE
+
+
+def _over(written: Completion) -> bool:
+    """Whether the model has nothing more to say: cut off, or past its verdict without having given one."""
+    return written.finish == "length" or written.text.endswith(STOP_VERDICT)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,7 @@
+"""``python -m genprm``."""
+
+import sys
+
+from genprm.cli import main
+
+sys.exit(main())

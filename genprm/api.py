@@ -1,0 +1,93 @@
+"""The front door: a critic in one call.
+
+    from genprm import critique
+    print(critique("What is 2 + 3 * 4?", "Step 1: 2 + 3 = 5\\nStep 2: 5 * 4 = 20").first_error)
+
+Inside of asynchronous programs, and for many solutions, keep a critic open::
+
+    async with open_critic("http://localhost:8000/v1", n=8) as critic:
+        async for result in critic.critique_many(solutions):
+            ...
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from genprm.critic import Critic
+from genprm.engines import open_engine
+from genprm.errors import ConfigError
+from genprm.protocols import CritiqueProtocol, make_protocol
+from genprm.sandbox import Limits, Sandbox
+from genprm.splitting import split_steps
+from genprm.types import Critique, Method, Problem, Sampling, Solution, Vote
+
+
+@asynccontextmanager
+async def open_critic(
+    engine: str = "symbolic",
+    *,
+    model: str | None = None,
+    template: str | None = None,
+    protocol: str = "genprm",
+    options: Mapping[str, Any] | None = None,
+    n: int = 1,
+    vote: Vote = "mean",
+    threshold: float = 0.5,
+    stop_at_first_error: bool = False,
+    sampling: Sampling | None = None,
+    seed: int | None = 0,
+    limits: Limits | None = None,
+    concurrency: int = 64,
+) -> AsyncIterator[Critic]:
+    """A critic with its engine and its sandbox, closed at the end.
+
+    ``engine`` is a string of ``genprm.engines``, ``protocol`` a name of ``genprm.protocols`` and ``options`` its
+    fields; the rest are the fields of :class:`genprm.types.Method` and :class:`~genprm.critic.Critic`.
+
+    Raises:
+        ConfigError: an option that does not exist or does not fit.
+        EngineError: the engine cannot be reached, or says no.
+        genprm.sandbox.SandboxError: this machine cannot confine checks.
+    """
+    asked = make_protocol(protocol, **(options or {}))
+    async with open_engine(engine, model=model, template=template) as opened, Sandbox(limits or Limits()) as sandbox:
+        method = Method(
+            opened.name,
+            _label(asked),
+            n,
+            vote,
+            threshold,
+            seed,
+            stop_at_first_error,
+            sampling or Sampling(),
+        )
+        yield Critic(opened, sandbox, asked, method, concurrency=concurrency)
+
+
+def critique(problem: str, solution: str | Sequence[str], *, engine: str = "symbolic", **options: Any) -> Critique:
+    """The critique of one solution: a text, cut by the rules of ``genprm.splitting``, or its steps.
+
+    Options are those of :func:`open_critic`. For use outside of an event loop.
+    """
+    steps = split_steps(solution) if isinstance(solution, str) else tuple(solution)
+    if not steps:
+        raise ConfigError("the solution is empty")
+
+    async def judged() -> Critique:
+        async with open_critic(engine, **options) as critic:
+            return await critic.critique(Solution(Problem(problem), steps))
+
+    return asyncio.run(judged())
+
+
+def _label(protocol: CritiqueProtocol) -> str:
+    """The protocol's name and the options that differ from its defaults."""
+    changed = [
+        f"{field.name}={getattr(protocol, field.name)}"
+        for field in dataclasses.fields(protocol)  # type: ignore[arg-type]
+        if getattr(protocol, field.name) != field.default
+    ]
+    return " ".join([protocol.name, *changed])

@@ -1,0 +1,196 @@
+"""The command line: thin skins over functions that can be imported under the same name.
+
+What a command needs is imported when it runs, so that ``genprm --help`` is quick.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from genprm import __version__
+from genprm.errors import GenPRMError
+
+Handler = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 done with failures, 2 bad input, 130 stopped."""
+    args = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        return asyncio.run(_until_stopped(args.handler(args)))
+    except GenPRMError as error:
+        print(f"genprm: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print(f"genprm: stopped{_how_to_go_on(args)}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; say nothing more
+        return 141
+
+
+async def _until_stopped(work: Coroutine[Any, Any, int]) -> int:
+    """SIGTERM ends a command as Ctrl-C does: everything is closed, a run can be resumed."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    return (
+        "; the same command goes on from here" if getattr(args, "resumable", False) or getattr(args, "run", "") else ""
+    )
+
+
+# --- the commands --------------------------------------------------------------------------------------------------
+
+
+async def _critique(args: argparse.Namespace) -> int:
+    from genprm.commands import critique
+
+    return await critique(args)
+
+
+async def _eval_processbench(args: argparse.Namespace) -> int:
+    from genprm.commands import eval_processbench
+
+    return await eval_processbench(args)
+
+
+async def _eval_scores(args: argparse.Namespace) -> int:
+    from genprm.commands import eval_scores
+
+    return await eval_scores(args)
+
+
+async def _doctor(args: argparse.Namespace) -> int:
+    from genprm.doctor import doctor
+
+    return await doctor()
+
+
+async def _schema(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from genprm import records
+
+    print(msgspec.json.format(msgspec.json.encode(records.schema()), indent=2).decode())
+    return 0
+
+
+# --- the options ---------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genprm",
+        description="A generative process reward model with code verification: critique solutions step by step, "
+        "and run the check that proves it.",
+    )
+    parser.add_argument("--version", action="version", version=f"genprm {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_critique(commands)
+    _add_eval(commands)
+    _add(commands, "doctor", _doctor, "what this machine can do: isolation, engines, GPU")
+    _add(commands, "schema", _schema, "the JSON Schema of one line of results.jsonl")
+    return parser
+
+
+def _add(commands: Any, name: str, handler: Handler, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_critique(commands: Any) -> None:
+    parser = _add(commands, "critique", _critique, "critique a solution step by step, and print the evidence")
+    parser.add_argument(
+        "source",
+        help="a .txt or .md file with problem and solution, a ProcessBench-style .json, .jsonl or .parquet file or a "
+        "folder of them, the id of a Hugging Face dataset, or - for standard input",
+    )
+    parser.add_argument("--problem", metavar="TEXT", help="the problem, where the source is a bare solution")
+    _rows(parser)
+    parser.add_argument(
+        "--full", action="store_true", help="show the rationale of every step, not of the wrong ones only"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")
+    parser.add_argument("--run", metavar="DIR", help="keep the results there, and go on there when started again")
+    _recipe(parser)
+
+
+def _add_eval(commands: Any) -> None:
+    parser = commands.add_parser("eval", help="measure a critic", description="Measure a critic.")
+    benchmarks = parser.add_subparsers(title="benchmarks", required=True, metavar="BENCHMARK")
+    bench = _add(benchmarks, "processbench", _eval_processbench, "first-error F1 on ProcessBench (arXiv 2412.06559)")
+    bench.add_argument(
+        "--data", default="Qwen/ProcessBench", help="file, folder or dataset id (default: %(default)s, from the hub)"
+    )
+    _rows(bench)
+    bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
+    bench.add_argument("--retry-failed", action="store_true", help="judge rows again that the engine failed on")
+    _recipe(bench)
+    bench.set_defaults(resumable=True)
+    scores = _add(
+        benchmarks, "scores", _eval_scores, "the same metric from given step scores of discriminative verifiers"
+    )
+    scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
+    scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+
+
+def _rows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", help="only this split")
+    parser.add_argument("--id", action="append", metavar="ID", help="only this row; may be repeated")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of every split")
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    """How a critique is made: the same options wherever one is made."""
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--engine",
+        default="symbolic",
+        metavar="SPEC",
+        help="symbolic (default), http(s)://HOST/v1[#MODEL], scripted:FILE",
+    )
+    engine.add_argument("--model", help="the model's name on the server, where it serves several")
+    engine.add_argument("--template", help="chat template of the model: deepseek-r1 or chatml (default: by its name)")
+    engine.add_argument(
+        "--concurrency", type=int, default=64, metavar="N", help="calls under way at once (default: %(default)s)"
+    )
+    method = parser.add_argument_group("method")
+    method.add_argument("--protocol", default="genprm", help="genprm (default) or judge")
+    method.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a field of the protocol, such as execute=false",
+    )
+    method.add_argument("-n", type=int, default=1, metavar="N", help="rationales a step (default: %(default)s)")
+    method.add_argument(
+        "--vote", default="mean", choices=["mean", "majority", "index"], help="how they vote (default: mean)"
+    )
+    method.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+    method.add_argument("--stop-at-first-error", action="store_true", help="do not judge the steps after it")
+    method.add_argument("--temperature", type=float, default=0.6, help="(default: %(default)s)")
+    method.add_argument("--top-p", type=float, default=0.95, help="(default: %(default)s)")
+    method.add_argument("--top-k", type=int, default=20, help="0 for no limit (default: %(default)s)")
+    method.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    sandbox = parser.add_argument_group("sandbox")
+    sandbox.add_argument(
+        "--check-cpu", type=float, default=5.0, metavar="S", help="CPU seconds of one check (default: 5)"
+    )
+    sandbox.add_argument(
+        "--check-memory", type=int, default=1024, metavar="MB", help="memory of one check (default: 1024)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

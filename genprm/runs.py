@@ -1,0 +1,161 @@
+"""A run is a folder: what was asked for, and one line for every item that is done.
+
+    run.json        the resolved configuration, the versions, when it began
+    results.jsonl   one record a line, appended as items end (``docs/results.md``)
+    report.json     the summary, written at the end
+
+A killed run is started again with the same command and goes on where it was: a torn last line is cut off, items with a
+line are not paid for twice. A folder belongs to one process at a time, and to one configuration.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from genprm import records
+from genprm.errors import ConfigError, InputError
+from genprm.types import Solution
+
+T = TypeVar("T")
+Config = Mapping[str, Any]
+_PACKAGES = ("genprm", "sympy", "httpx", "msgspec", "vllm", "transformers", "torch")
+
+
+class Run:
+    """An open run folder; a context manager."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        """Make the folder, or go on in it.
+
+        Raises:
+            ConfigError: it holds a run with another configuration, or something else, or another process works in it.
+        """
+        self.folder = folder
+        self.config = dict(config)
+        self.results = folder / "results.jsonl"
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file; a run needs a folder")
+        if folder.is_dir() and not (folder / "run.json").exists() and _visible(folder):
+            raise ConfigError(f"{folder} holds files, but no run; name another folder with --run")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        try:
+            self._settle()
+            _cut_torn_line(self.results)
+            self._file = self.results.open("ab")
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        os.close(self._lock)
+
+    def append(self, record: Any) -> None:
+        """One item is done. The line is with the operating system when this returns, so a SIGKILL does not lose it."""
+        self._file.write(records.to_json(record) + b"\n")
+        self._file.flush()
+
+    def read(self, type_: type[T]) -> Iterator[T]:
+        """The lines so far, in their order. An item that was judged again has several: the last one counts."""
+        with self.results.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                yield records.from_json(line, type_, f"{self.results}:{number}")
+
+    def write_report(self, report: Any) -> Path:
+        path = self.folder / "report.json"
+        write_whole(path, msgspec.json.format(records.to_json(report), indent=2) + b"\n")
+        return path
+
+    def _settle(self) -> None:
+        path = self.folder / "run.json"
+        if not path.exists():
+            began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            run = {"config": self.config, "versions": versions(), "began": began}
+            write_whole(path, msgspec.json.format(records.to_json(run), indent=2) + b"\n")
+            return
+        try:
+            kept = msgspec.json.decode(path.read_bytes())["config"]
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            raise InputError("this is no run.json; remove the folder or name another with --run", str(path)) from None
+        wanted = msgspec.json.decode(records.to_json(self.config))
+        other = sorted(name for name in kept.keys() | wanted.keys() if kept.get(name) != wanted.get(name))
+        if other:
+            name = other[0]
+            raise ConfigError(
+                f"{self.folder} was begun with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}; "
+                "name another folder with --run"
+            )
+
+
+def default_folder(name: str, config: Config) -> Path:
+    """``runs/NAME-xxxxxxxx``: the same configuration finds its own run again."""
+    digest = hashlib.blake2b(records.to_json(dict(config)), digest_size=4).hexdigest()
+    return Path("runs") / f"{name}-{digest}"
+
+
+def key(solution: Solution) -> str:
+    """What names a solution within a run."""
+    return f"{solution.source}/{solution.id}"
+
+
+def digest(solutions: Iterable[Solution]) -> str:
+    """A fingerprint of solutions, so that a run is not continued on other data."""
+    state = hashlib.blake2b(digest_size=8)
+    for solution in solutions:
+        for text in (key(solution), str(solution.first_error), solution.problem.text, *solution.steps):
+            state.update(text.encode("utf-8", "replace") + b"\0")
+    return state.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what is installed of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one move, so that nobody ever sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _visible(folder: Path) -> bool:
+    return any(not entry.name.startswith(".") for entry in folder.iterdir())
+
+
+def _locked(folder: Path) -> int:
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ConfigError(f"another process works in {folder}") from None
+    return descriptor
+
+
+def _cut_torn_line(path: Path) -> None:
+    """A process killed while writing leaves a last line without its end: cut it off, the item is judged again."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
