@@ -19,6 +19,7 @@ from genprm.rows import Row, describe, read_rows
 from genprm.types import NO_ERROR
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 
@@ -82,20 +83,35 @@ def evaluate_scores(path: str | Path, threshold: float = 0.5, *, seed: int = 0) 
     ]
 
 
+def print_scores(scores: Iterable[ModelScore], console: "Console | None" = None) -> None:
+    """The table of :func:`scores_table`, and the threshold."""
+    from rich.console import Console
+    from rich.text import Text
+
+    scores = list(scores)
+    console = console or Console(highlight=False)
+    console.print(scores_table(scores))
+    thresholds = ", ".join(f"{threshold:g}" for threshold in sorted({score.threshold for score in scores}))
+    console.print(Text(f"F1 in percent; a step is wrong where its score lies below {thresholds}", "dim"))
+
+
 def scores_table(scores: Iterable[ModelScore]) -> "Table":
     """F1 in percent, a row per model and a column per split, for the terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    from genprm.show import plain
+
     scores = list(scores)
     names = list(dict.fromkeys(split.split for score in scores for split in score.splits))
-    table = Table("model", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("model", overflow="fold")
     for name in [*names, "mean"]:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(plain(name)), justify="right", overflow="fold")
     for score in scores:
         f1 = {split.split: split.f1 for split in score.splits}
-        table.add_row(Text(score.model), *(_percent(f1.get(name)) for name in names), _percent(score.mean.f1))
+        table.add_row(Text(plain(score.model)), *(_percent(f1.get(name)) for name in names), _percent(score.mean.f1))
     return table
 
 
