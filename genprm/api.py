@@ -20,7 +20,7 @@ from genprm.critic import Critic
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
 from genprm.protocols import CritiqueProtocol, make_protocol
-from genprm.sandbox import Limits, Sandbox
+from genprm.sandbox import Level, Limits, Sandbox, SandboxError
 from genprm.splitting import split_steps
 from genprm.types import Critique, Method, Problem, Sampling, Solution, Vote
 
@@ -40,6 +40,7 @@ async def open_critic(
     sampling: Sampling | None = None,
     seed: int | None = 0,
     limits: Limits | None = None,
+    sandbox_level: Level = "confined",
     concurrency: int = 64,
 ) -> AsyncIterator[Critic]:
     """A critic with its engine and its sandbox, closed at the end.
@@ -48,12 +49,16 @@ async def open_critic(
     fields; the rest are the fields of :class:`genprm.types.Method` and :class:`~genprm.critic.Critic`.
 
     Raises:
-        ConfigError: an option that does not exist or does not fit.
+        ConfigError: an option that does not exist or does not fit, or a machine that cannot confine checks.
         EngineError: the engine cannot be reached, or says no.
-        genprm.sandbox.SandboxError: this machine cannot confine checks.
     """
     asked = make_protocol(protocol, **(options or {}))
-    async with open_engine(engine, model=model, template=template) as opened, Sandbox(limits or Limits()) as sandbox:
+    async with (
+        open_engine(engine, model=model, template=template) as opened,
+        Sandbox(limits or Limits(), level=sandbox_level) as sandbox,
+    ):
+        if asked.scope == "step":
+            await _started(sandbox)
         method = Method(
             opened.name,
             _label(asked),
@@ -81,6 +86,14 @@ def critique(problem: str, solution: str | Sequence[str], *, engine: str = "symb
             return await critic.critique(Solution(Problem(problem), steps))
 
     return asyncio.run(judged())
+
+
+async def _started(sandbox: Sandbox) -> None:
+    """Start now, so that a machine without isolation is an error at once and not a failure of every check."""
+    try:
+        await sandbox.start()
+    except SandboxError as error:
+        raise ConfigError(f"{error} (on the command line: --sandbox-level process)") from error
 
 
 def _label(protocol: CritiqueProtocol) -> str:

@@ -190,6 +190,12 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     sandbox.add_argument(
         "--check-memory", type=int, default=1024, metavar="MB", help="memory of one check (default: 1024)"
     )
+    sandbox.add_argument(
+        "--sandbox-level",
+        default="confined",
+        choices=["confined", "process"],
+        help="process: run checks also where files and network cannot be confined (default: confined)",
+    )
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         sampling=Sampling(args.temperature, args.top_p, args.top_k),
         seed=args.seed,
         limits=Limits(cpu_s=args.check_cpu, memory_mb=args.check_memory),
+        sandbox_level=args.sandbox_level,
         concurrency=args.concurrency,
     )
 
@@ -102,6 +103,7 @@ def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solu
         **dataclasses.asdict(critic.method),
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
+        "sandbox_level": args.sandbox_level,
         "rows": len(solutions),
         "data": digest(solutions),
     }

@@ -44,6 +44,6 @@ def _encodable(value: Any) -> Any:
             return value.encode("utf-8", "replace").decode("utf-8")
         case dict():
             return {_encodable(key): _encodable(item) for key, item in value.items()}
-        case list():
+        case list() | tuple():
             return [_encodable(item) for item in value]
     return value

@@ -16,6 +16,7 @@ import msgspec
 
 from genprm.engines.templates import Template, template_for
 from genprm.errors import ConfigError, EngineRefused, EngineUnavailable
+from genprm.records import to_json
 from genprm.types import Completion, Finish, Prompt, Sampling, Token, Usage
 
 KEYS = ("GENPRM_API_KEY", "OPENAI_API_KEY")
@@ -108,7 +109,7 @@ class OpenAIEngine:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call, tried again while the failure may pass."""
-        content = None if body is None else msgspec.json.encode(body)
+        content = None if body is None else to_json(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         trouble = ""
         for attempt in range(1 + self._retries):
