@@ -104,7 +104,7 @@ def scores_table(scores: Iterable[ModelScore]) -> "Table":
     from genprm.show import plain
 
     scores = list(scores)
-    names = list(dict.fromkeys(split.split for score in scores for split in score.splits))
+    names = sorted({split.split for score in scores for split in score.splits})
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("model", overflow="fold")
     for name in [*names, "mean"]:
