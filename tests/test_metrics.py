@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -20,7 +21,7 @@ from genprm.eval.metrics import (
 )
 
 
-def rows(error_hits: int, error_misses: int, correct_hits: int, correct_misses: int) -> list[Pair]:
+def rows(error_hits: int, error_misses: int, correct_hits: int, correct_misses: int) -> Sequence[Pair]:
     return [(2, 2)] * error_hits + [(2, 1)] * error_misses + [(-1, -1)] * correct_hits + [(-1, 0)] * correct_misses
 
 
