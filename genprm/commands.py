@@ -65,7 +65,7 @@ async def eval_processbench(args: argparse.Namespace) -> int:
             report = build_report(items, config | {"how": describe(critic.method)})
             path = run.write_report(report)
     print_report(report, console)
-    console.print(f"report: {path}", style="dim")
+    console.print(f"report: {path}", style="dim", soft_wrap=True)
     return 0
 
 
@@ -91,7 +91,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         stop_at_first_error=args.stop_at_first_error,
         sampling=Sampling(args.temperature, args.top_p, args.top_k),
         seed=args.seed,
-        limits=Limits(cpu_s=args.check_cpu, memory_mb=args.check_memory),
+        limits=_limits(args),
         sandbox_level=args.sandbox_level,
         concurrency=args.concurrency,
     )
@@ -147,11 +147,15 @@ def _show(result: Critique, printer: Printer) -> None:
     printer.end(result)
 
 
-def _option(text: str) -> tuple[str, Any]:
-    """``name=value``, the value a boolean, a number or a word."""
+def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--option needs NAME=VALUE, not {text!r}")
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    return name, value
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    try:
+        return Limits(cpu_s=args.check_cpu, memory_mb=args.check_memory)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -30,10 +30,7 @@ class Critic:
     def __init__(
         self, engine: Engine, sandbox: Sandbox, protocol: CritiqueProtocol, method: Method, *, concurrency: int = 64
     ) -> None:
-        if method.n < 1 or concurrency < 1:
-            raise ConfigError("at least one rationale and one call at a time are needed")
-        if method.vote == "index" and method.stop_at_first_error:
-            raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
+        _require_sound(method, concurrency)
         self.engine = engine
         self.sandbox = sandbox
         self.protocol = protocol
@@ -199,6 +196,17 @@ class _Ballot:
         self.rationales.append(rationale)
         if len(self.rationales) == self._n:
             self.full.set()
+
+
+def _require_sound(method: Method, concurrency: int) -> None:
+    if method.n < 1 or concurrency < 1:
+        raise ConfigError("at least one rationale and one call at a time are needed")
+    if not 0 <= method.threshold <= 1:
+        raise ConfigError(f"the threshold lies between 0 and 1, not at {method.threshold:g}")
+    if method.sampling.temperature < 0 or not 0 < method.sampling.top_p <= 1 or method.sampling.top_k < 0:
+        raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
+    if method.vote == "index" and method.stop_at_first_error:
+        raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
 
 
 async def _first(wanted: "asyncio.Task[object]", chains: set[asyncio.Task[None]]) -> None:

@@ -25,6 +25,7 @@ async def doctor() -> int:
     """``genprm doctor``: 0 where checks can be confined, else 1."""
     console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
     table.add_row("[b]genprm[/]", __version__)
     table.add_row("[b]machine[/]", _machine())
     table.add_row("[b]GPU[/]", _gpus())
@@ -40,6 +41,7 @@ async def doctor() -> int:
 async def _sandbox(console: Console) -> int:
     try:
         async with Sandbox() as sandbox, sandbox.session() as session:
+            await session.run("print()")  # the first check of a session waits for its process
             result = await session.run("print(6 * 7)")
             layers = sandbox.layers
     except SandboxError as error:
@@ -48,7 +50,8 @@ async def _sandbox(console: Console) -> int:
     worked = result.stdout.strip() == "42"
     console.print(f"[b]sandbox[/]  {'ok' if worked else result.error}, a check took {result.wall_s * 1000:.2f} ms")
     for layer in layers:
-        console.print(f"  {layer}")
+        mark = "[green]✓[/]" if layer.active else "[yellow]✗[/]"
+        console.print(f"  {mark} {layer.name}" + (f": {layer.why}" if layer.why else ""))
     return 0 if worked else 1
 
 

@@ -121,7 +121,7 @@ def test_after_three_calls_the_verdict_is_forced_without_the_code() -> None:
 
 def test_the_budget_counts_the_whole_rationale() -> None:
     """Openings and outputs count too: by what the prompt has grown."""
-    answers = [
+    answers: list[Completion | Result | str] = [
         Completion("a\n</analyze>\n", usage=Usage(100, 0, 1000, 1)),
         Completion(CODE, usage=Usage(1120, 0, 1028, 1)),
         Result("ok", "12"),

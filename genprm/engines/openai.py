@@ -47,12 +47,15 @@ class OpenAIEngine:
         self._template: Template | None = None
         self._retries = retries
         key = api_key or next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
-        self._http = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=url.rstrip("/"),
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx.Timeout(timeout_s, connect=10.0),
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            )
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"{url!r} is no address: {error}") from None
 
     @classmethod
     async def connect(cls, url: str, model: str | None = None, **options: Any) -> "OpenAIEngine":
@@ -116,8 +119,6 @@ class OpenAIEngine:
             wait: float | None = None
             try:
                 response = await self._http.request(method, self._url(path), content=content, headers=headers)
-            except httpx.InvalidURL as error:
-                raise ConfigError(f"{self._http.base_url} is no address: {error}") from None
             except httpx.TransportError as error:
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             else:

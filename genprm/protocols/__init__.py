@@ -1,13 +1,19 @@
 """How a rationale is asked for and read. Protocols render prompts and parse text; they do no I/O."""
 
-from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import msgspec
 
 from genprm.errors import ConfigError
 from genprm.protocols.base import Conversation, CritiqueProtocol, Execute, Generate, Request
 from genprm.protocols.genprm import GenPRMProtocol
 from genprm.protocols.judge import JudgeProtocol
 
-PROTOCOLS: dict[str, Callable[..., CritiqueProtocol]] = {"genprm": GenPRMProtocol, "judge": JudgeProtocol}
+PROTOCOLS: dict[str, type[GenPRMProtocol] | type[JudgeProtocol]] = {
+    "genprm": GenPRMProtocol,
+    "judge": JudgeProtocol,
+}
 
 __all__ = [
     "PROTOCOLS",
@@ -22,15 +28,20 @@ __all__ = [
 ]
 
 
-def make_protocol(name: str, **options: object) -> CritiqueProtocol:
-    """The protocol of that name, with its fields set by ``options``.
+def make_protocol(name: str, **options: Any) -> CritiqueProtocol:
+    """The protocol of that name, with its fields set by ``options``; words such as ``"false"`` or ``"3"`` are read.
 
     Raises:
-        ConfigError: no such protocol, or no such field.
+        ConfigError: no such protocol, no such field, or a value that does not fit it.
     """
     if name not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+    protocol = PROTOCOLS[name]
+    known = [field.name for field in dataclasses.fields(protocol)]
+    if unknown := options.keys() - set(known):
+        raise ConfigError(f"protocol {name} has no option {min(unknown)!r}; there are {', '.join(known)}")
     try:
-        return PROTOCOLS[name](**options)
-    except TypeError as error:
-        raise ConfigError(f"protocol {name}: {error}") from None
+        made: CritiqueProtocol = msgspec.convert(options, protocol, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"protocol {name}: {error}".replace(" - at `$.", ", option `")) from None
+    return made
