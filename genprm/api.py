@@ -57,6 +57,8 @@ async def open_critic(
         open_engine(engine, model=model, template=template) as opened,
         Sandbox(limits or Limits(), level=sandbox_level) as sandbox,
     ):
+        if opened.protocols is not None and asked.name not in opened.protocols:
+            raise ConfigError(f"engine {opened.name} follows the protocol {', '.join(opened.protocols)}, not {asked.name}")
         if asked.scope == "step":
             await _started(sandbox)
         method = Method(

@@ -303,7 +303,7 @@ def test_rows_that_are_none(tmp_path: Path, content: str, said: str) -> None:
     [
         (["--engine", "gpt-9"], "unknown engine 'gpt-9'"),
         (["--engine", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
-        (["--engine", "http://[bad/v1"], "http://[bad/v1"),
+        (["--engine", "http://[bad/v1"], "no answer from"),
         (["--engine", "scripted:/nowhere"], "/nowhere"),
         (["--protocol", "essay"], "unknown protocol 'essay'"),
         (["--option", "colour=red"], "colour"),

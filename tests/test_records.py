@@ -1,5 +1,8 @@
 """JSON in and out without loss."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +79,10 @@ def test_schema_speaks_of_every_field() -> None:
     definitions = records.schema()["$defs"]
     assert {"Critique", "StepCritique", "Rationale", "Check", "Result", "Method"} <= definitions.keys()
     assert set(definitions["Rationale"]["properties"]) >= {"outcome", "verdict", "p_yes", "checks"}
+
+
+def test_the_page_on_the_result_file_names_every_field() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text("utf-8")
+    documented = set(re.findall(r"`(\w+)`", page))
+    for name, definition in records.schema()["$defs"].items():
+        assert set(definition["properties"]) <= documented, name

@@ -8,11 +8,14 @@ from genprm.types import Completion, Prompt, Sampling
 class Engine(Protocol):
     """Where tokens come from.
 
-    A new engine is one class with these three members; ``genprm.engines.open_engine`` finds it by its name.
+    A new engine is one class with these members; ``genprm.engines.open_engine`` finds it by its name.
     """
 
     name: str
     """The string that it was chosen by, such as ``symbolic``."""
+
+    protocols: frozenset[str] | None
+    """The names of the protocols that it can follow; None: it continues any text."""
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """Continue ``prompt.opening``. Many calls are in flight at once; cancelling one frees what it holds.

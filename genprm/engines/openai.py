@@ -27,6 +27,8 @@ _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 class OpenAIEngine:
     """A client for one model on one server. Make it with :meth:`connect`."""
 
+    protocols: frozenset[str] | None = None
+
     def __init__(
         self,
         url: str,

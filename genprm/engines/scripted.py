@@ -44,6 +44,8 @@ class Rule:
 class ScriptedEngine:
     """Answers by rules. ``calls`` counts what it was asked, for tests."""
 
+    protocols: frozenset[str] | None = None
+
     def __init__(self, rules: Sequence[Rule], name: str = "scripted") -> None:
         self.rules = tuple(rules)
         self.name = name
