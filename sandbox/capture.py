@@ -53,7 +53,7 @@ class NoInput(io.RawIOBase):
 
 
 def text_out(raw: io.RawIOBase) -> io.TextIOWrapper:
-    return io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True)  # type: ignore[type-var]
+    return io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True)  # type: ignore[arg-type]
 
 
 def text_in(raw: io.RawIOBase) -> io.TextIOWrapper:

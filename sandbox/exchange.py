@@ -11,7 +11,8 @@ from genprm.sandbox.nursery import Child, Exit
 _GRACE_S = 0.1
 """The child ends itself at the limit; the host this much later, in case it did not."""
 _SHORTEST_S = 0.005
-_EXIT_S = 2.0
+_EXIT_S = 0.5
+"""A process that closed its channel by dying is reaped well within this time."""
 _PART = 64 * 1024
 
 
@@ -46,12 +47,18 @@ async def exchange(child: Child, request: Request, limits: Limits) -> Outcome:
     finally:
         watch.stop()
     wall = time.monotonic() - began
+    cpu_after = child.cpu_s()
     ending = None
     if reply is None:
-        child.kill()
+        if broken:
+            child.kill()
         ending = await _ending(child)
-    cpu = max(0.0, (child.cpu_s() if ending is None else ending.cpu_s) - cpu_before)
-    return Outcome(reply, watch.overrun, broken, ending, cpu, wall)
+        if ending is None:
+            broken = "closed"
+            child.kill()
+        else:
+            cpu_after = max(cpu_after, ending.cpu_s)
+    return Outcome(reply, watch.overrun, broken, ending, max(0.0, cpu_after - cpu_before), wall)
 
 
 async def _converse(child: Child, request: Request, limits: Limits) -> Reply | None:
@@ -68,12 +75,13 @@ async def _converse(child: Child, request: Request, limits: Limits) -> Reply | N
             return reply
 
 
-async def _ending(child: Child) -> Exit:
+async def _ending(child: Child) -> Exit | None:
+    """How it ended, or None where it lives on without a channel."""
     try:
         async with asyncio.timeout(_EXIT_S):
             return await asyncio.shield(child.exit)
     except TimeoutError:
-        return Exit()
+        return None
 
 
 class _Watch:

@@ -8,11 +8,13 @@ import struct
 from dataclasses import dataclass
 from itertools import pairwise
 
+from genprm.sandbox.result import Status
+
 _REQUEST = struct.Struct("!I8sI")
 _REPLY = struct.Struct("!I8sBBIII")
 
 REQUEST_BYTES = _REQUEST.size
-STATUSES = ("ok", "error", "timeout", "memory", "output_limit")
+STATUSES: tuple[Status, ...] = ("ok", "error", "timeout", "memory", "output_limit")
 """What a child may claim; ``refused`` and ``crashed`` are for the host to say."""
 READ_STDIN, CUT = 1, 2
 MAX_ERROR, MAX_TRACEBACK = 2_000, 2_000
@@ -37,7 +39,7 @@ class Request:
 class Reply:
     """What a child says of one check."""
 
-    status: str
+    status: Status
     stdout: bytes = b""
     error: bytes = b""
     traceback: bytes = b""

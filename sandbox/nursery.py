@@ -28,7 +28,7 @@ import sys, types
 for name in ("genprm", "genprm.sandbox"):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [sys.argv[1]]
-from genprm.sandbox.zygote import main
+from genprm.sandbox.boot import main
 main(int(sys.argv[2]))
 """
 
@@ -163,6 +163,8 @@ class Nursery:
     def _on_ready(self, record: dict[str, Any]) -> None:
         self.layers = tuple(Layer(*fields) for fields in record["layers"])
         self.files, self.network = record["files"], record["network"]
+        if not record["base_in_use"]:
+            shutil.rmtree(self._base, ignore_errors=True)
         if not self._ready.done():
             self._ready.set_result(None)
 

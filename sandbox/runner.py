@@ -11,6 +11,7 @@ from types import FrameType, ModuleType
 from genprm.sandbox.capture import Discard, NoInput, Output, OutputLimit, text_in, text_out
 from genprm.sandbox.frames import CUT, READ_STDIN, Reply, Request
 from genprm.sandbox.limits import Limits
+from genprm.sandbox.result import Status
 
 _OWN = "<check "
 _FRAMES_SHOWN = 8
@@ -44,7 +45,7 @@ class Runner:
         flags = READ_STDIN * stdin.asked | CUT * out.cut
         return Reply(status, bytes(out.data), _bytes(error), _bytes(where), flags)
 
-    def _execute(self, code: str, name: str) -> tuple[str, str, str]:
+    def _execute(self, code: str, name: str) -> tuple[Status, str, str]:
         try:
             exec(compile(code, name, "exec", dont_inherit=True), self._main.__dict__)
         except SystemExit as stop:

@@ -11,7 +11,7 @@ from genprm.sandbox.exchange import Outcome, exchange
 from genprm.sandbox.frames import CUT, READ_STDIN, Reply, Request
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.nursery import Child, Exit
-from genprm.sandbox.result import Result
+from genprm.sandbox.result import Result, Status
 from genprm.sandbox.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -109,12 +109,13 @@ def _refusal(code: str, limits: Limits) -> str:
 def _result(outcome: Outcome) -> Result:
     if outcome.reply is not None:
         return _replied(outcome, outcome.reply)
+    status: Status = "crashed"
     if outcome.overrun:
         status, error = "timeout", f"Timeout: still running after {outcome.overrun}"
     elif outcome.broken:
-        status, error = "crashed", f"Crashed: it wrote to the sandbox's channel ({outcome.broken})"
+        error = f"Crashed: it tampered with the sandbox's channel ({outcome.broken})"
     else:
-        status, error = "crashed", f"Crashed: {_death(outcome.exit or Exit())}"
+        error = f"Crashed: {_death(outcome.exit or Exit())}"
     return Result(status, error=error, cpu_s=outcome.cpu_s, wall_s=outcome.wall_s)
 
 

@@ -159,7 +159,7 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
 }
 
 DENIED: dict[str, tuple[int, ...]] = {
-    machine: tuple(numbers[column] for numbers in _DENIED.values() if numbers[column] is not None)
+    machine: tuple(number for numbers in _DENIED.values() if (number := numbers[column]) is not None)
     for column, machine in enumerate(("x86_64", "aarch64"))
 }
 

@@ -1,31 +1,21 @@
-"""The warm process: loads the libraries once, confines itself, then forks one child per session.
+"""The warm process, once it is warm: forks one child per session, reaps it, tells the host.
 
 It never runs or even sees a check: the code goes straight to the child, through a channel whose end the host sends
 along with the order to fork. It speaks with the host in JSON records over a socket, and dies with it.
 """
 
 import contextlib
-import gc
 import json
 import os
-import resource
 import select
 import signal
 import socket
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from genprm.sandbox import landlock, seccomp
 from genprm.sandbox.child import live
 from genprm.sandbox.confine import Kit
 from genprm.sandbox.frames import RECORD_BYTES
-from genprm.sandbox.isolate import DEVICES, isolate, readable
-from genprm.sandbox.kernel import machine
-from genprm.sandbox.layers import Layer, attempt
-from genprm.sandbox.limits import Limits
-from genprm.sandbox.preload import preload, warm_up
-from genprm.sandbox.probe import probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,86 +23,6 @@ class _Born:
     session: int
     pid: int
     scratch: str
-
-
-def main(control_fd: int) -> None:
-    """Entry of the process."""
-    control = socket.socket(fileno=control_fd)
-    order = json.loads(control.recv(RECORD_BYTES))
-    host = os.pidfd_open(order["host"])
-    if os.getppid() != order["host"]:
-        return
-    gc.disable()
-    with open("/proc/self/statm") as statm:
-        layers, kit, scratch = _prepare(order["base"], Limits(**order["limits"]), statm.fileno())
-    found = probe(kit, _folder(scratch, "probe"))
-    os.rmdir(os.path.join(scratch, "probe"))
-    layers = [
-        replace(layer, active=False, why=found.failed[layer.name]) if layer.name in found.failed else layer
-        for layer in layers
-    ]
-    if "landlock" in found.failed:
-        kit = replace(kit, landlock=0)
-    if "seccomp" in found.failed:
-        kit = replace(kit, filter=b"")
-    _forget_ourselves()
-    gc.collect()
-    gc.freeze()
-    zygote = Zygote(control, host, kit, scratch)
-    zygote.say(
-        {
-            "event": "ready",
-            "layers": [[layer.name, layer.active, layer.why] for layer in layers],
-            "files": found.files,
-            "network": found.network,
-        }
-    )
-    zygote.serve()
-
-
-def _prepare(base: str, limits: Limits, statm: int) -> tuple[list[Layer], Kit, str]:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
-    _die_first()
-    packages = preload()
-    warm_up()
-    paths = readable(packages)
-    layers, scratch = isolate(base, paths)
-    kit = Kit(limits, os.getpid(), _address_space(statm))
-    filters: list[bytes] = []
-    versions: list[int] = []
-    layers.append(attempt("landlock", lambda: versions.append(landlock.abi())))
-    layers.append(attempt("seccomp", lambda: filters.append(seccomp.program(machine()))))
-    layers += [Layer("rlimits", True), Layer("own process group", True)]
-    rules = [(os.open(path, os.O_PATH), landlock.READ) for path in paths] if versions else []
-    rules += [(os.open(path, os.O_PATH), landlock.DEVICE) for path in DEVICES] if versions else []
-    return layers, replace(kit, landlock=sum(versions), rules=rules, filter=b"".join(filters)), scratch
-
-
-def _address_space(statm: int) -> int:
-    return int(os.pread(statm, 100, 0).split()[0]) * resource.getpagesize()
-
-
-def _die_first() -> None:
-    """Ask to be the one that goes when the machine runs out of memory: we and our children can be had again."""
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-
-
-def _forget_ourselves() -> None:
-    """Checks import what is installed, not what happens to be in our process."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "genprm"]:
-        del sys.modules[name]
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
-
-
-def _folder(scratch: str, name: str) -> str:
-    path = os.path.join(scratch, name)
-    os.mkdir(path, 0o700)
-    return path
 
 
 class Zygote:
@@ -167,7 +77,8 @@ class Zygote:
         return True
 
     def _fork(self, session: int, channel: int) -> int:
-        scratch = _folder(self._scratch, str(session))
+        scratch = os.path.join(self._scratch, str(session))
+        os.mkdir(scratch, 0o700)
         pid = os.fork()
         if pid == 0:
             try:
