@@ -58,7 +58,8 @@ async def open_critic(
         Sandbox(limits or Limits(), level=sandbox_level) as sandbox,
     ):
         if opened.protocols is not None and asked.name not in opened.protocols:
-            raise ConfigError(f"engine {opened.name} follows the protocol {', '.join(opened.protocols)}, not {asked.name}")
+            spoken = ", ".join(sorted(opened.protocols))
+            raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
         if asked.scope == "step":
             await _started(sandbox)
         method = Method(

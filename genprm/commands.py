@@ -99,8 +99,11 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
 
 def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:
     """All that the results depend on, and nothing else: a run goes on only with the same."""
+    method = dataclasses.asdict(critic.method)
+    for set_by_protocol in ("max_tokens", "stop", "logprobs", "seed"):
+        del method["sampling"][set_by_protocol]
     return {
-        **dataclasses.asdict(critic.method),
+        **method,
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,
