@@ -35,9 +35,9 @@ def confine(kit: Kit, scratch: str, channel: int, failed: Callable[[str, OSError
     kernel.die_with_parent(signal.SIGKILL)
     if os.getppid() != kit.zygote:
         os._exit(1)
-    os.chdir(scratch)
+    os.chdir(scratch or "/")
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("landlock", lambda: _files(kit)),
+        ("landlock", lambda: _files(kit, scratch)),
         ("descriptors", lambda: _close_all_but(channel)),
         ("rlimits", lambda: _limit(kit)),
         ("seccomp", lambda: seccomp.install(kit.filter) if kit.filter else None),
@@ -51,8 +51,11 @@ def confine(kit: Kit, scratch: str, channel: int, failed: Callable[[str, OSError
             failed(name, error)
 
 
-def _files(kit: Kit) -> None:
+def _files(kit: Kit, scratch: str) -> None:
     if not kit.landlock:
+        return
+    if not scratch:
+        landlock.restrict(kit.landlock, kit.rules)
         return
     own = os.open(".", os.O_PATH | os.O_DIRECTORY)
     try:

@@ -95,7 +95,7 @@ class _Watch:
         self._wall_end = began + limits.wall_s + _GRACE_S
         self._words = f"{limits.cpu_s:g} s of CPU time", f"{limits.wall_s:g} s"
         # A process with one thread cannot use CPU time faster than the clock on the wall runs.
-        self._timer = self._loop.call_later(limits.cpu_s + _GRACE_S, self._look)
+        self._timer = self._loop.call_later(min(limits.cpu_s, limits.wall_s) + _GRACE_S, self._look)
 
     def _look(self) -> None:
         cpu_left = self._cpu_end - self._child.cpu_s()

@@ -90,8 +90,13 @@ class Nursery:
         self._turn = asyncio.Lock()
         self._base = tempfile.mkdtemp(prefix="genprm-sandbox-")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = self._launch(theirs.fileno())
+        try:
+            with theirs:
+                self._process = self._launch(theirs.fileno())
+        except OSError as error:
+            self._control.close()
+            shutil.rmtree(self._base, ignore_errors=True)
+            raise SandboxError(f"the sandbox did not start: {error}") from error
         self._control.setblocking(False)
         self._loop.add_reader(self._control, self._hear)
 
@@ -113,7 +118,8 @@ class Nursery:
     async def start(self) -> None:
         """Wait until the zygote is warm."""
         order = {"host": os.getpid(), "base": self._base, "limits": asdict(self._limits)}
-        self._control.send(json.dumps(order).encode())
+        with contextlib.suppress(OSError):  # where it died at once, the end of the connection says so
+            self._control.send(json.dumps(order).encode())
         try:
             async with asyncio.timeout(_START_S):
                 await self._ready
@@ -122,29 +128,37 @@ class Nursery:
 
     async def fork(self, session: int) -> Child:
         """A new child, fresh from the warm process."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise SandboxError(f"no channel to be had: {error}") from error
         ours.setblocking(False)
         try:
             with theirs:
-                pid, pidfd = await self._order(session, theirs)
+                async with self._turn:  # one at a time, so that the socket's buffer always has room
+                    exit = self._exits[session] = self._loop.create_future()
+                    pid, pidfd = await self._order(session, theirs)
         except BaseException:
             ours.close()
             raise
-        return Child(pid, pidfd, ours, self._exits[session])
+        return Child(pid, pidfd, ours, exit)
 
     async def _order(self, session: int, channel: socket.socket) -> tuple[int, int]:
-        async with self._turn:  # one at a time, so that the socket's buffer always has room
+        """Have a child forked; its number and descriptor."""
+        birth = self._births[session] = self._loop.create_future()
+        try:
             if self.lost:
-                raise SandboxError("the sandbox process was lost")
-            birth = self._births[session] = self._loop.create_future()
-            self._exits[session] = self._loop.create_future()
+                raise ConnectionResetError
             socket.send_fds(self._control, [json.dumps({"session": session}).encode()], [channel.fileno()])
-            # Shielded: an order that was sent is carried out, and the child's descriptor must reach someone.
-            try:
-                return await asyncio.shield(birth)
-            except asyncio.CancelledError:
-                birth.add_done_callback(_abandon)
-                raise
+        except OSError as error:
+            del self._births[session], self._exits[session]
+            raise SandboxError("the sandbox process was lost") from error
+        # Shielded: an order that was sent is carried out, and the child's descriptor must reach someone.
+        try:
+            return await asyncio.shield(birth)
+        except asyncio.CancelledError:
+            birth.add_done_callback(_abandon)
+            raise
 
     def _hear(self) -> None:
         """One record from the zygote."""
@@ -168,8 +182,12 @@ class Nursery:
         if not self._ready.done():
             self._ready.set_result(None)
 
-    def _on_forked(self, record: dict[str, Any], pidfd: int) -> None:
-        self._births.pop(record["session"]).set_result((record["pid"], pidfd))
+    def _on_forked(self, record: dict[str, Any], pidfd: int = -1) -> None:
+        birth = self._births.pop(record["session"])
+        if pidfd < 0:  # the kernel drops a descriptor that we have no room for; the child hangs up with its channel
+            birth.set_exception(SandboxError("no descriptor to be had: too many open files"))
+        else:
+            birth.set_result((record["pid"], pidfd))
 
     def _on_failed(self, record: dict[str, Any]) -> None:
         self._exits.pop(record["session"])
@@ -204,6 +222,8 @@ class Nursery:
 
     async def close(self) -> None:
         """Leave no process, descriptor or folder behind."""
+        if not self.layers:
+            self._process.kill()  # it serves nobody yet
         try:
             with contextlib.suppress(OSError):
                 self._control.send(b"stop")  # without a descriptor beside it, any record means stop

@@ -32,6 +32,7 @@ class Sandbox:
         self._sessions: set[Session] = set()
         self._numbers = itertools.count()
         self._closed = False
+        self._failure: SandboxError | None = None
         self.started = False
 
     async def __aenter__(self) -> Self:
@@ -61,10 +62,17 @@ class Sandbox:
         async with self._starting:
             if self._closed:
                 raise SandboxError("the sandbox is closed")
+            if self._failure is not None:
+                raise SandboxError(*self._failure.args)
             if self._nursery is not None and not self._nursery.lost:
                 return
             await self._put_away()
-            self._nursery = await self._begin()
+            try:
+                self._nursery = await self._begin()
+            except SandboxError as error:
+                # One that never started will not do so for the next of a thousand sessions either.
+                self._failure = None if self.started else error
+                raise
             self.started = True
 
     async def _begin(self) -> Nursery:

@@ -55,6 +55,9 @@ class Session:
             if not self._sandbox.started:
                 raise
             return Result("crashed", error=f"Crashed: {error}")
+        if self._closed:
+            self._drop()
+            raise SandboxError("the session is closed")
         flags = self._sandbox.flags + (("state_lost",) if self._lost else ())
         self._steps += 1
         self._lost = False

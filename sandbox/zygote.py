@@ -77,8 +77,7 @@ class Zygote:
         return True
 
     def _fork(self, session: int, channel: int) -> int:
-        scratch = os.path.join(self._scratch, str(session))
-        os.mkdir(scratch, 0o700)
+        scratch = self._folder(session)
         pid = os.fork()
         if pid == 0:
             try:
@@ -89,6 +88,15 @@ class Zygote:
         self._children[pidfd] = _Born(session, pid, scratch)
         self._poll.register(pidfd, select.POLLIN)
         return pidfd
+
+    def _folder(self, session: int) -> str:
+        """A scratch folder, or none where another session has filled the space: then this one can write nothing."""
+        path = os.path.join(self._scratch, str(session))
+        try:
+            os.mkdir(path, 0o700)
+        except OSError:
+            return ""
+        return path
 
     def _reap(self, pidfd: int) -> dict[str, Any]:
         born = self._children.pop(pidfd)

@@ -304,6 +304,15 @@ def test_many_files_fill_only_the_scratch_space(attack: Harness) -> None:
     assert result.status in {"error", "timeout"}
 
 
+def test_a_session_that_fills_the_scratch_space_spoils_no_other(attack: Harness) -> None:
+    async def main() -> tuple[Result, Result]:
+        async with attack.sandbox.session() as hog, attack.sandbox.session() as other:
+            await hog.run("for i in range(10**6): open(str(i), 'w').close()")
+            return await hog.run("print(1)"), await other.run("print(2)")
+
+    assert [r.stdout for r in attack.runner.run(main())] == ["1\n", "2\n"]
+
+
 # --- secrets, files, network ---------------------------------------------------------------------------------------
 
 
