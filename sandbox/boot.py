@@ -1,5 +1,6 @@
 """Entry of the warm process: loads the libraries once, confines itself, finds out what that is worth, then serves."""
 
+import contextlib
 import gc
 import json
 import os
@@ -102,7 +103,7 @@ def _address_space() -> int:
 
 def _die_first() -> None:
     """Ask to be the one that goes when the machine runs out of memory: we and our children can be had again."""
-    with open("/proc/self/oom_score_adj", "w") as file:
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 

@@ -21,6 +21,7 @@ from genprm.sandbox.limits import Limits
 from genprm.sandbox.preload import ENVIRONMENT, PASSED_ON
 
 _START_S = 60.0
+_FORK_S = 20.0
 _STOP_S = 5.0
 # Empty packages, so that the zygote loads the few modules it needs and nothing of the host's (asyncio, engines).
 _BOOT = """
@@ -155,10 +156,15 @@ class Nursery:
             raise SandboxError("the sandbox process was lost") from error
         # Shielded: an order that was sent is carried out, and the child's descriptor must reach someone.
         try:
-            return await asyncio.shield(birth)
+            async with asyncio.timeout(_FORK_S):
+                return await asyncio.shield(birth)
         except asyncio.CancelledError:
             birth.add_done_callback(_abandon)
             raise
+        except TimeoutError:
+            birth.add_done_callback(_abandon)
+            self._process.kill()
+            raise SandboxError(f"the sandbox process did not answer for {_FORK_S:g} s") from None
 
     def _hear(self) -> None:
         """One record from the zygote."""
