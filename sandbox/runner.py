@@ -1,5 +1,6 @@
 """Runs checks one after the other in one namespace, as plain Python would run them as one program."""
 
+import contextlib
 import os
 import random
 import signal
@@ -27,23 +28,40 @@ class Runner:
         self._main = ModuleType("__main__")
         sys.modules["__main__"] = self._main
         sys.argv = ["-c"]
+        self._out = Output(limits.output_bytes)
+        self._stdout = text_out(self._out)
         random.seed(0)
 
     def run(self, request: Request) -> Reply:
-        out, stdin = Output(self._limits.output_bytes), NoInput()
-        sys.stdout = sys.__stdout__ = text_out(out)  # type: ignore[misc]
+        out, stdin = self._fresh_output(), NoInput()
+        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = text_out(Discard())  # type: ignore[misc]
         sys.stdin = sys.__stdin__ = text_in(stdin)  # type: ignore[misc]
         name = f"{_OWN}{request.step}>"
         self._arm(request, out, name)
         try:
             status, error, where = self._execute(request.code, name)
+            with contextlib.suppress(ValueError, OutputLimit):  # a closed stream has nothing left to say
+                self._stdout.flush()
         finally:
             self._disarm()
         if out.cut:
             status, error = "output_limit", f"OutputLimit: more than {self._limits.output_bytes} bytes of output"
         flags = READ_STDIN * stdin.asked | CUT * out.cut
         return Reply(status, bytes(out.data), _bytes(error), _bytes(where), flags)
+
+    def _fresh_output(self) -> Output:
+        """The same stream as long as it is whole: a check may hold on to the ``stdout`` of an earlier one."""
+        try:
+            whole = not (self._out.cut or self._stdout.closed)
+        except ValueError:  # detached
+            whole = False
+        if whole:
+            self._out.data = bytearray()
+        else:
+            self._out = Output(self._limits.output_bytes)
+            self._stdout = text_out(self._out)
+        return self._out
 
     def _execute(self, code: str, name: str) -> tuple[Status, str, str]:
         try:

@@ -96,6 +96,17 @@ def test_what_a_check_breaks_in_the_streams_is_whole_in_the_next(run_all: RunAll
     assert (second.stdout, second.error) == ("seen\n", "EOFError: EOF when reading a line")
 
 
+def test_a_stream_taken_in_one_check_works_in_the_next(run_all: RunAll) -> None:
+    results = run_all(
+        "from sys import stdout\nstdout.write('a')",
+        "print('b', file=stdout)\nstdout.reconfigure(write_through=False)",
+        "print('c', end='')",
+        "stdout.detach()",
+        "print('d')",
+    )
+    assert [r.stdout for r in results] == ["a", "b\n", "c", "", "d\n"]
+
+
 def test_input_is_empty_and_flagged(run_all: RunAll) -> None:
     [result] = run_all("input()")
     assert (result.status, result.error) == ("error", "EOFError: EOF when reading a line")
