@@ -9,7 +9,7 @@ from genprm.engines.symbolic.parser import READINGS, Expression, parse
 from genprm.engines.symbolic.tree import Node, number
 from genprm.engines.symbolic.values import Undecided, Value, close, evaluate, slack
 
-_AMBIGUOUS = {"percent", "mixed", "slash", "log"}
+_AMBIGUOUS = {"percent", "mixed", "slash", "log", "trig"}
 
 
 def readings(member: Member) -> list[Node]:
@@ -46,10 +46,14 @@ def compare(left: Node, right: Node, relation: str, quote: str, rounded: bool) -
         Undecided: a side has no value within the bounds.
     """
     a, b = evaluate(left), evaluate(right)
+    if (isinstance(a, complex) or isinstance(b, complex)) and relation != "=":
+        raise Undecided("no order")
     if relation in {"<", ">", "<=", ">="}:
         return _ordered(left, right, a, b, relation, quote)
     if relation == "=" and close(a, b):
         return Claim("arithmetic", quote, left, right)
+    if isinstance(a, complex) or isinstance(b, complex):
+        return Claim("arithmetic", quote, left, right, holds=False)
     gap = abs(float(a) - float(b))
     tolerance = _tolerance(left, right, a, b, rounded or relation == "~")
     if gap <= float(tolerance):

@@ -1,44 +1,50 @@
 """All claims of a step, in the order of the text."""
 
+from genprm.engines.symbolic.algebra import identity_claims
 from genprm.engines.symbolic.arithmetic import numeric_claim
-from genprm.engines.symbolic.chains import Chain, Step
+from genprm.engines.symbolic.chains import Chain
 from genprm.engines.symbolic.claim import Claim
+from genprm.engines.symbolic.context import Context
+from genprm.engines.symbolic.derivations import derivation_claims
 from genprm.engines.symbolic.doubts import excused, speaks_rounded
+from genprm.engines.symbolic.quotes import quote
 from genprm.engines.symbolic.tree import symbols
 
-MAX_CLAIMS = 24
-MAX_QUOTE = 160
+MAX_CLAIMS = 16
 
 
-def arithmetic_claims(step: Step, background: str) -> list[Claim]:
+def find_claims(context: Context) -> tuple[Claim, ...]:
+    """What the last step claims and a computation can settle: at most ``MAX_CLAIMS``, the false ones kept first."""
+    found = [*arithmetic_claims(context), *identity_claims(context), *derivation_claims(context)]
+    unique = {(claim.quote, claim.left, claim.right, claim.relation): claim for claim in found}
+    ranked = sorted(unique.values(), key=lambda claim: claim.holds)[:MAX_CLAIMS]
+    return tuple(claim for claim in unique.values() if claim in ranked)
+
+
+def arithmetic_claims(context: Context) -> list[Claim]:
     """Pairs of numeric sides."""
     claims = []
-    rounded = speaks_rounded(background)
-    for chain in step.chains:
+    rounded = speaks_rounded(context.background)
+    for chain in context.step.chains:
         for index in range(len(chain.relations)):
-            claim = _numeric_pair(step, chain, index, background, rounded)
+            claim = _numeric_pair(context, chain, index, rounded)
             if claim is not None:
                 claims.append(claim)
     return claims
 
 
-def _numeric_pair(step: Step, chain: Chain, index: int, background: str, rounded: bool) -> Claim | None:
+def _numeric_pair(context: Context, chain: Chain, index: int, rounded: bool) -> Claim | None:
     left, right = chain.members[index], chain.members[index + 1]
     relation = chain.relations[index]
     if relation not in {"=", "~", "<", ">", "<=", ">="} or left.expression is None or right.expression is None:
         return None
     if symbols(left.expression.node) or symbols(right.expression.node):
         return None
-    claim = numeric_claim(left, right, relation, quote(step, chain, index), rounded)
+    claim = numeric_claim(left, right, relation, quote(context.step, chain, index), rounded)
     if claim is None or claim.holds:
         return claim
-    return None if excused(step, chain, index, left.expression, right.expression, background) else claim
+    if excused(context.step, chain, index, left.expression, right.expression, context.background):
+        return None
+    return claim
 
 
-def quote(step: Step, chain: Chain, index: int) -> str:
-    """The words of the pair."""
-    left, right = chain.members[index].tokens, chain.members[index + 1].tokens
-    if not left or not right:
-        return step.text[chain.start : chain.end][:MAX_QUOTE]
-    text = step.text[left[0].start : right[-1].end] if left[0].start < right[-1].end else ""
-    return " ".join(text.split())[:MAX_QUOTE]

@@ -24,7 +24,8 @@ _RISKY_AFTER = re.compile(
     r"^[\s$)}\\*]*(?:(?:more|less|fewer|times|of|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
     r"with a remainder|with remainder|mod|modulo|over|rounded|approximately|plus|minus|and a half|x|k|multiplied|divided|"
     r"pairs of|sets of|groups of|half|halves|thirds|quarters|squared|cubed|factorial|degrees|hours? and|"
-    r"feet and|minutes? and|dollars and|pounds and|to)\b|[-+*/^:!'%|]|\\ldots|\\cdots|\.\.\.|\\(?:pm|mod|pmod|bmod))",
+    r"feet and|minutes? and|dollars and|pounds and|to)\b|[-+*/^:!'%|]|\\ldots|\\cdots|\.\.\.|\\(?:pm|mod|pmod|bmod)|\.\\(?:overline|bar|dot))"
+    r"|^\s*\\\\\s*&?\s*[-+*/^]",
     re.IGNORECASE,
 )
 _ROUNDED = re.compile(
@@ -56,8 +57,12 @@ def denied(step: Step, chain: Chain) -> bool:
 
 def cut_out(chain: Chain, index: int) -> bool:
     """The pair at ``index`` may be a part of something longer."""
-    if index == 0 and not chain.continued and _RISKY_BEFORE.search(chain.before):
-        return True
+    if index == 0 and not chain.continued:
+        first = chain.members[0].tokens[0]
+        if _RISKY_BEFORE.search(chain.before) or first.text == "+":
+            return True
+        if first.text == "-" and chain.before.rstrip()[-1:].isalnum():
+            return True
     return index == len(chain.relations) - 1 and _RISKY_AFTER.match(chain.after) is not None
 
 
@@ -67,6 +72,12 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
         return True
     if is_number(left.node) and is_number(right.node):
         return True
+    if {"exponent", "argument"} & (left.flags | right.flags) or _is_unit_rate(left, right):
+        return True
+    if is_number(left.node) and (left.units or not chain.members[index].tokens[0].math) and _names_something(chain, index):
+        return True
+    if has(left.node, "asin", "acos", "atan") or has(right.node, "asin", "acos", "atan"):
+        return True
     try:
         a, b = evaluate(left.node), evaluate(right.node)
     except Undecided:
@@ -74,7 +85,7 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
     if runs_on(a, right.node) or runs_on(b, left.node):
         return True
     units = left.units | right.units
-    if (units - {"dollar"} or _UNITS.search(sentence(step, chain))) and is_conversion(left, right):
+    if (units or _UNITS.search(sentence(step, chain))) and is_conversion(left, right):
         return True
     if "percent" in left.flags | right.flags and (is_conversion(left, right) or _relative(left.node, right.node)):
         return True
@@ -92,6 +103,16 @@ _UNITS = re.compile(
     r"liter|litre|gallon|quart|pint|cup|ton|\bcm\b|\bkm\b|\bmm\b|\bkg\b|\bml\b",
     re.IGNORECASE,
 )
+
+
+def _is_unit_rate(left: Expression, right: Expression) -> bool:
+    """``3 feet / 1 yard = 1`` and other factors between units."""
+    return any(one.node.op == "div" and len(one.units) > 1 for one in (left, right))
+
+
+def _names_something(chain: Chain, index: int) -> bool:
+    """``4 subjects = 186 + 62``: the number belongs to the name."""
+    return index == 0 and not chain.continued
 
 
 def is_number(node: Node) -> bool:

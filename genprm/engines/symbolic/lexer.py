@@ -205,10 +205,14 @@ class _Lexer:
     def _text_command(self, text: str, start: int, end: int) -> int:
         closing = _closing(self.text, end)
         content = self.text[end:closing].strip(" {}~").replace("\\", " ")
-        if content.lower() in {"lcm", "gcd"}:
+        if text == "\\mathbf" and len(content) == 1:
+            self.add("bad", content, start, closing)  # a vector or a matrix: its algebra is another
+        elif content.lower() in {"lcm", "gcd"}:
             self.add("func", content.lower(), start, closing)
         elif len(content) == 1 and content.isalpha() and text != "\\text":
             self.add("sym", content, start, closing)
+        elif text == "\\operatorname":
+            self.add("bad", content[:20], start, closing)
         else:
             self.add("text", content[:80], start, closing)
         return closing
@@ -241,6 +245,8 @@ class _Lexer:
     def _math_word(self, text: str, start: int, end: int) -> None:
         if text.lower() in _PROSE_FUNCTIONS and len(text) > 1:
             self.add("func", text.lower(), start, end)
+        elif text == "cis":
+            self.add("bad", text, start, end)
         elif len(text) == 1:
             self.add("sym", text, start, end)
         elif text.isupper() and len(text) <= 3:

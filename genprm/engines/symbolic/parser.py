@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from genprm.engines.symbolic.lexer import Token
-from genprm.engines.symbolic.tree import Node, number, symbol
+from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, number, symbol
 
 MAX_DEPTH = 40
 MAX_TOKENS = 300
@@ -24,6 +24,8 @@ class Reading:
     """``20%`` counts as 20."""
     log_base: int = 10
     """Of a plain ``log``; 0 for e."""
+    degrees: bool = False
+    """``\\sin 30`` is meant in degrees."""
 
 
 READINGS = (
@@ -33,6 +35,7 @@ READINGS = (
     Reading(bare_percent=True),
     Reading(log_base=0),
     Reading(log_base=2),
+    Reading(degrees=True),
 )
 
 
@@ -495,6 +498,9 @@ class _Parser:
         return out if power is None else Node("pow", (out, power))
 
     def applied_node(self, name: str, base: Node | None, argument: Node) -> Node:
+        if name in TRIGONOMETRIC:
+            self.flags.add("trig")
+            return Node(name, (Node("deg", (argument,)) if self.reading.degrees else argument,))
         if name != "log":
             return Node(name, (argument,))
         if base is not None:

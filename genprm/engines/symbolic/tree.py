@@ -52,6 +52,7 @@ FUNCTIONS = {
     "lg": 1,
     "exp": 1,
     "pi": 0,
+    "imaginary": 0,
     "binom": 2,
     "gcd": 2,
     "lcm": 2,
@@ -61,7 +62,7 @@ FUNCTIONS = {
     "isprime": 1,
 }
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
-IRRATIONAL = {"sqrt", "root", "ln", "log", "lg", "exp", "pi", "asin", "acos", "atan"} | TRIGONOMETRIC
+IRRATIONAL = {"imaginary", "sqrt", "root", "ln", "log", "lg", "exp", "pi", "asin", "acos", "atan"} | TRIGONOMETRIC
 
 
 def number(value: Fraction | int) -> Node:
@@ -128,7 +129,7 @@ def is_real(node: Node) -> bool:
 def _integral(node: Node) -> bool:
     if node.op == "num":
         return node.value.denominator == 1
-    return node.op in {"neg", "add", "mul", "sym", "fact"} and all(_integral(a) for a in node.args)
+    return node.op in {"neg", "add", "mul", "fact"} and all(_integral(a) for a in node.args)
 
 
 _RANK = {"add": 1, "neg": 1, "series": 1, "mul": 2, "div": 2, "sum": 2, "prod": 2, "mixed": 2, "pow": 4}
@@ -166,8 +167,8 @@ def _render_call(node: Node) -> str:
         return f"({word} of {render(args[3])} for {args[0].name} = {render(args[1])} to {render(args[2])})"
     if node.op == "mod":
         return f"({render(args[0])} mod {render(args[1])})"
-    if node.op == "pi":
-        return "pi"
+    if node.op in {"pi", "imaginary"}:
+        return "pi" if node.op == "pi" else "i"
     return f"{node.op}({', '.join(render(a) for a in args)})"
 
 

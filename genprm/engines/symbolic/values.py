@@ -1,12 +1,15 @@
 """Exact or floating values of trees, with bounds on every size. The host looks here before it writes a check."""
 
+import cmath
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, has
 
-Value = Fraction | float
+Value = Any
+"""A Fraction, a float or a complex."""
 
 MAX_BITS = 4000
 MAX_FACTORIAL = 200
@@ -18,7 +21,7 @@ class Undecided(ArithmeticError):
 
 
 def evaluate(node: Node, env: Mapping[str, Value] | None = None) -> Value:
-    """The value of a tree: a Fraction where it can be had exactly, else a float.
+    """The value of a tree: a Fraction where it can be had exactly, else a float (or a complex number).
 
     Raises:
         Undecided: no finite real value within the bounds.
@@ -27,7 +30,7 @@ def evaluate(node: Node, env: Mapping[str, Value] | None = None) -> Value:
         value = _evaluate(node, env or {})
     except (ValueError, OverflowError, ZeroDivisionError, TypeError, RecursionError) as problem:
         raise Undecided(str(problem)) from problem
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, (float, complex)) and not cmath.isfinite(value):
         raise Undecided("not finite")
     if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
         raise Undecided("too large")
@@ -80,7 +83,11 @@ def _pow(base: Value, exponent: Value) -> Value:
                 raise Undecided("power too large")
             if abs(power) > 10 * MAX_BITS:
                 power = power % 2 + 2  # of 0, 1 or -1
+        if isinstance(base, complex) and abs(power) > 400:
+            raise Undecided("power too large")
         return base**power
+    if isinstance(base, complex) or isinstance(exponent, complex):
+        raise Undecided("a root of a complex number: which branch?")
     if base < 0:
         if isinstance(exponent, Fraction) and exponent.denominator % 2 == 1:
             raise Undecided("odd root of a negative number: which branch?")
@@ -113,8 +120,8 @@ def _integer_root(value: int, degree: int) -> int | None:
 
 
 def _root(value: Value, degree: Value) -> Value:
-    if value < 0 and degree % 2 == 1 and isinstance(degree, Fraction):
-        return -_pow(-value, 1 / degree)
+    if value < 0:
+        raise Undecided("root of a negative number: which branch?")
     return _pow(value, 1 / Fraction(degree))
 
 
@@ -194,6 +201,12 @@ def is_prime(value: Value) -> bool:
     return number > 1 and all(number % d for d in range(2, math.isqrt(number) + 1))
 
 
+def _off_step(value: Value) -> Value:
+    if isinstance(value, float) and abs(value - round(value)) < 1e-9:
+        raise Undecided("too close to an integer to round")
+    return value
+
+
 def _mod(a: Value, b: Value) -> Value:
     return Fraction(_int(a) % _int(b))
 
@@ -211,8 +224,8 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "sqrt": lambda a: _pow(a, Fraction(1, 2)),
     "root": _root,
     "abs": abs,
-    "floor": lambda a: Fraction(math.floor(a)),
-    "ceil": lambda a: Fraction(math.ceil(a)),
+    "floor": lambda a: Fraction(math.floor(_off_step(a))),
+    "ceil": lambda a: Fraction(math.ceil(_off_step(a))),
     "asin": lambda a: math.asin(a),
     "acos": lambda a: math.acos(a),
     "atan": lambda a: math.atan(a),
@@ -221,6 +234,7 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "lg": lambda a: _log(a, Fraction(10)),
     "exp": lambda a: math.exp(a),
     "pi": lambda: math.pi,
+    "imaginary": lambda: 1j,
     "binom": _binom,
     "gcd": lambda a, b: Fraction(math.gcd(_int(a), _int(b))),
     "lcm": lambda a, b: Fraction(math.lcm(_int(a), _int(b))),
@@ -236,7 +250,7 @@ def close(a: Value, b: Value) -> bool:
     if isinstance(a, Fraction) and isinstance(b, Fraction):
         return a == b
     try:
-        x, y = float(a), float(b)
+        x, y = complex(a), complex(b)
     except OverflowError:
         return False
     return abs(x - y) <= 1e-9 * max(1.0, abs(x), abs(y))
