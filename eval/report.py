@@ -19,7 +19,7 @@ from rich.text import Text
 from genprm import records
 from genprm.errors import InputError
 from genprm.eval.metrics import LEVEL, RESAMPLES, Interval, MeanF1, ProcessBenchScore, mean_f1, score_split
-from genprm.show import plain
+from genprm.sandbox.text import plain
 from genprm.types import Usage
 
 

@@ -101,7 +101,7 @@ def scores_table(scores: Iterable[ModelScore]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from genprm.show import plain
+    from genprm.sandbox.text import plain
 
     scores = list(scores)
     names = sorted({split.split for score in scores for split in score.splits})

@@ -162,7 +162,7 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--model", help="the model's name on the server, where it serves several")
     engine.add_argument("--template", help="chat template of the model: deepseek-r1 or chatml (default: by its name)")
     engine.add_argument(
-        "--concurrency", type=int, default=64, metavar="N", help="calls under way at once (default: %(default)s)"
+        "--concurrency", type=int, default=64, metavar="N", help="rationales in flight at once (default: %(default)s)"
     )
     method = parser.add_argument_group("method")
     method.add_argument("--protocol", default="genprm", help="genprm (default) or judge")

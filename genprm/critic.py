@@ -23,8 +23,9 @@ from genprm.types import Completion, Critique, Method, Rationale, Sampling, Solu
 class Critic:
     """Judges solutions with one engine, one protocol and one sandbox, none of which it owns.
 
-    ``method`` is the whole recipe; ``concurrency`` bounds the calls to the engine that are under way at once, over
-    all solutions, and the number of solutions that are held in memory.
+    ``method`` is the whole recipe. ``concurrency`` bounds the rationales that are in flight at once over all solutions,
+    and so the calls to the engine, the sandbox sessions and the memory. (The rationales of one solution are always
+    in flight together, so that more of them than that are too.)
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Critic:
         raise AssertionError("a stream ends in a critique")
 
     async def critique_many(self, solutions: Iterable[Solution]) -> AsyncGenerator[Critique, None]:
-        """Critiques as they are done, in the order of their ends. At most ``concurrency`` solutions are held."""
+        """Critiques as they are done, in the order of their ends; no more solutions are held than are in flight."""
+        most = -(-self.concurrency // self.method.n)
         waiting = iter(solutions)
         running: set[asyncio.Task[Critique]] = set()
         try:
             while True:
-                while len(running) < self.concurrency and (solution := next(waiting, None)) is not None:
+                while len(running) < most and (solution := next(waiting, None)) is not None:
                     running.add(asyncio.create_task(self._guarded(solution)))
                 if not running:
                     return

@@ -1,22 +1,13 @@
 """Critiques for people: on a terminal with colour, plain in a pipe."""
 
-import re
-
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
+from genprm.sandbox.text import plain
 from genprm.types import NO_ERROR, Check, Critique, Method, Rationale, Solution, StepCritique
-
-# Everything that could steer a terminal or turn text around: C0 and C1 but for newline and tab, bidirectional marks.
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """Text that a terminal can be trusted with."""
-    return _UNSAFE.sub("", text)
 
 
 class Printer:

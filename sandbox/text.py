@@ -9,9 +9,14 @@ _CONTROLS = re.compile(
 )
 
 
+def plain(text: str) -> str:
+    """Text without control characters other than newline and tab: a terminal can be trusted with it."""
+    return _CONTROLS.sub("", text)
+
+
 def clean(data: bytes) -> str:
-    """UTF-8 read with replacement, control characters other than newline and tab removed."""
-    return _CONTROLS.sub("", data.decode("utf-8", "replace"))
+    """UTF-8 read with replacement, then made ``plain``."""
+    return plain(data.decode("utf-8", "replace"))
 
 
 def one_line(data: bytes) -> str:
