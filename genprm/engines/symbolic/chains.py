@@ -10,6 +10,7 @@ from genprm.engines.symbolic.lexer import Token, clean, lex
 from genprm.engines.symbolic.parser import Expression, parse
 
 MAX_CHAINS = 60
+MAX_RELATIONS = 30
 _DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
@@ -132,7 +133,7 @@ def _members(tokens: Sequence[Token]) -> tuple[list[list[Token]], list[Token]]:
 
 def _chain(piece: Piece, text: str, previous: Chain | None) -> Chain | None:
     members, relations = _members(piece.tokens)
-    if not relations:
+    if not relations or len(relations) > MAX_RELATIONS:
         return None
     continued = False
     first = _suffix(members[0])

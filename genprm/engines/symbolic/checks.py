@@ -68,7 +68,7 @@ def _block(claim: Claim) -> str:
         lines = _looped(claim, writer, lines)
     lines.append(f'    print(f"{_report(claim, real, writer)}: {{holds}}")')
     failed = f'    print(f"{render(left)} {_sign(claim)} {render(right)}: undecided ({{problem}})")'
-    head = [f'# The text says: "{_quoted(claim.quote)}"', "try:"]
+    head = [f'# The text says: "{quoted(claim.quote)}"', "try:"]
     tail = ["except (ArithmeticError, ValueError, TypeError) as problem:", failed, ""]
     return "\n".join([*head, *lines, *tail])
 
@@ -135,7 +135,8 @@ def _shown(identifier: str, real: bool) -> str:
     return f"nstr({identifier}, 12)" if real else f"{identifier}!s:.60"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A piece of the text that cannot break out of a comment or of a code block."""
     return "".join(c if 32 <= ord(c) < 127 and c not in "`\"" else "'" if c in "`\"" else " " for c in text)[:160]
 
 

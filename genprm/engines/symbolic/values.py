@@ -13,7 +13,9 @@ Value = Any
 
 MAX_BITS = 4000
 MAX_FACTORIAL = 200
-MAX_RANGE = 2000
+MAX_RANGE = 1000
+MAX_NESTED = 30
+"""Length of a range inside another one, and of both where they are nested."""
 
 
 class Undecided(ArithmeticError):
@@ -168,10 +170,15 @@ def _log(value: Value, base: Value) -> Value:
 def _range(node: Node, env: Mapping[str, Value]) -> Value:
     variable, low, high, body = node.args
     first, last = _int(evaluate(low, env)), _int(evaluate(high, env))
-    if last - first > MAX_RANGE:
+    nested = has(body, "sum", "prod")
+    if last - first > (MAX_NESTED if nested else MAX_RANGE) or (nested and _nesting(body) > 1):
         raise Undecided("range too long")
     values = [evaluate(body, {**env, variable.name: Fraction(k)}) for k in range(first, last + 1)]
     return (_add if node.op == "sum" else _mul)(*values)
+
+
+def _nesting(node: Node) -> int:
+    return (node.op in {"sum", "prod"}) + max((_nesting(a) for a in node.args), default=0)
 
 
 def _series(values: list[Value]) -> Value:
