@@ -22,7 +22,7 @@ class Printer:
 
     def begin(self, solution: Solution) -> None:
         steps = "1 step" if len(solution.steps) == 1 else f"{len(solution.steps)} steps"
-        name = " · ".join(filter(None, [solution.source, solution.id, steps]))
+        name = " · ".join(dict.fromkeys(filter(None, [solution.source, solution.id, steps])))
         self.console.print(Rule(plain(name), style="dim", align="left"))
         self.console.print(_indented(solution.problem.text, "italic"))
 
