@@ -10,6 +10,9 @@ from genprm.eval.report import Item
 from genprm.runs import Run, key
 from genprm.types import Critique, Rationale, Solution
 
+RETRIED = ("engine_error", "failed")
+"""Outcomes that are no fault of the critic's: such rows may be judged again."""
+
 OnItem = Callable[[Item], None]
 
 
@@ -40,7 +43,7 @@ def finished(run: Run, *, retry_failed: bool = False) -> dict[str, Item]:
     """The items that the run holds already, by key."""
     items: dict[str, Item] = {}
     for critique in run.read(Critique):
-        if retry_failed and critique.outcome in ("engine_error", "failed"):
+        if retry_failed and critique.outcome in RETRIED:
             items.pop(key(critique.solution), None)
         else:
             items[key(critique.solution)] = to_item(critique)

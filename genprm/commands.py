@@ -66,6 +66,8 @@ async def eval_processbench(args: argparse.Namespace) -> int:
             path = run.write_report(report)
     print_report(report, console)
     console.print(f"report: {path}", style="dim", soft_wrap=True)
+    if lost := sum(report.failures.get(f"row {outcome}", 0) for outcome in processbench.RETRIED):
+        console.print(f"{lost} rows failed; the same command with --retry-failed judges them again", style="yellow")
     return 0
 
 

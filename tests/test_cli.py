@@ -256,6 +256,7 @@ def test_rows_that_the_engine_failed_on_are_judged_again_when_asked(rows: Path, 
     first = genprm(*command)
     assert "row engine_error" in first.stdout
     assert "rationale engine_error" in first.stdout
+    assert "1 rows failed" in first.stdout
     script.write_text(works)
     assert "row engine_error" in genprm(*command).stdout
     healed = genprm(*command, "--retry-failed")
