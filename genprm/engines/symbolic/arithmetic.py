@@ -111,14 +111,12 @@ def congruence(left: Member, right: Member, modulus: Node, quote: str) -> Claim 
     )  # fmt: skip
 
 
-CONVERSIONS = frozenset(
-    Fraction(v)
-    for v in (60, 3600, 24, 7, 12, 52, 365, 100, 1000, 3, 36, 5280, 1760, 16, 10, 30, 10**6, 2000, 4, 2, 8, 14, 144, 9)
-)
+CONVERSIONS = (60, 3600, 24, 7, 12, 52, 365, 100, 1000, 5280, 1760)
+ALL_CONVERSIONS = (*CONVERSIONS, 3, 36, 16, 10, 30, 10**6, 2000, 4, 2, 8, 14, 144, 9)
 
 
-def is_conversion(left: Expression, right: Expression) -> bool:
-    """The sides differ by a factor between units or by a hundred of per cent."""
+def is_conversion(left: Expression, right: Expression, factors: Sequence[int]) -> bool:
+    """The sides differ by one of the factors."""
     try:
         a, b = evaluate(left.node), evaluate(right.node)
     except Undecided:
@@ -126,7 +124,7 @@ def is_conversion(left: Expression, right: Expression) -> bool:
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)) or a == 0 or b == 0:
         return False
     ratio = max(a / b, b / a)
-    return ratio in CONVERSIONS
+    return ratio in factors
 
 
 def runs_on(left: Value, right: Node) -> bool:

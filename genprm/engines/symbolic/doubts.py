@@ -2,7 +2,7 @@
 
 import re
 
-from genprm.engines.symbolic.arithmetic import is_conversion, runs_on
+from genprm.engines.symbolic.arithmetic import ALL_CONVERSIONS, CONVERSIONS, is_conversion, runs_on
 from genprm.engines.symbolic.chains import Chain, Step
 from genprm.engines.symbolic.parser import Expression
 from genprm.engines.symbolic.tree import Node, has
@@ -14,28 +14,41 @@ _DENIED = re.compile(
     r"|\bsuppose\b|\bassum|\bcorrect(?:ed|ion)|re-?check|\bre-?evaluat|\boops\b|\bwait\b|\bhypothe|\bclaim",
     re.IGNORECASE,
 )
-_RISKY_BEFORE = re.compile(
-    r"(?:\b(?:of|by|half|twice|thrice|double|triple|square|root|cube|third|quarter|fourth|fifth|sum|product|difference|"
-    r"times|minus|plus|than|percent|from|to|mod|modulo|over|and|with|two|three|four|five|six|seven|eight|nine|ten|"
-    r"hundred|thousand|million|dozen|increased|decreased|between|into|add|adding|subtract|subtracting|divided|per|"
-    r"multiplied|squared|negative|every)|[-+*/^:'|]|\\ldots|\\cdots|\.\.\.)[\s$({\\]*$"
-)
-_RISKY_AFTER = re.compile(
-    r"^[\s$)}\\*]*(?:(?:more|less|fewer|times|of|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
-    r"with a remainder|with remainder|mod|modulo|over|rounded|approximately|plus|minus|and a half|x|k|multiplied|divided|"
-    r"pairs of|sets of|groups of|half|halves|thirds|quarters|squared|cubed|factorial|degrees|hours? and|"
-    r"feet and|minutes? and|dollars and|pounds and|to)\b|[-+*/^:!'%|]|\\ldots|\\cdots|\.\.\.|\\(?:pm|mod|pmod|bmod)|\.\\(?:overline|bar|dot))"
-    r"|^\s*\\\\\s*&?\s*[-+*/^]",
+_DENIED_OUTRIGHT = re.compile(
+    r"\\neq?\b|contradict|impossible|\bfalse\b|incorrect|\bwrong\b|mistake|\bno solution|absurd|not (?:true|equal|hold|"
+    r"possible|valid|satisf|work|correct|a solution|the same)|n't (?:true|equal|hold|work|satisf|match)|\bcorrection"
+    r"|\boops\b|\bwait\b|\bfails\b|too (?:large|small|big|high|low|many|much)|\binvalid\b",
     re.IGNORECASE,
 )
+_END = r"[\s$({\\]*$"
+_OPERATOR_BEFORE = re.compile(
+    r"(?:[-+*/^:'|]|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|fourth|fifth|percent|times|minus|plus|"
+    r"square root|cube root|half of|twice the|sum of|product of|difference of|two|three|four|five|six|seven|eight|nine|"
+    r"ten|%|dozen|negative)(?: of)?)" + _END
+)
+_WORD_BEFORE = re.compile(
+    r"\b(?:of|by|sum|product|difference|than|from|to|mod|modulo|over|and|with|hundred|thousand|million|increased|decreased|"
+    r"between|into|add|adding|subtract|subtracting|divided|per|multiplied|squared|every|root|square|cube)" + _END
+)
+_LABEL_BEFORE = re.compile(r"(?:^|[:.,;(=\n]|\b(?:as|is|that|have|get|gives|so|since|because|then|where|calculate|compute))[\s$({\\]*$")
+_OPERATOR_AFTER = re.compile(
+    r"^[\s$)}\\*]*(?:(?:times|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
+    r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|and a half|multiplied|divided|"
+    r"pairs of|sets of|groups of|half|halves|thirds|quarters|squared|cubed|factorial|"
+    r"text\{ ?(?:r|R|remainder|full|with)|(?:hours?|feet|minutes?|dollars|pounds|weeks|days|years) and)\b"
+    r"|[-+*/^:!'%|]|\\ldots|\\cdots|\.\.\.|\\(?:pm|mod|pmod|bmod|%)|\.\\(?:overline|bar|dot))"
+    r"|^\s*\\\\\s*&?\s*[-+*/^]|^\\?,? ?\\?,? ?\\text\{ ?r",
+    re.IGNORECASE,
+)
+_WORD_AFTER = re.compile(r"^[\s)}*]*(?:more|less|fewer|of|x|k|to|degrees)\b", re.IGNORECASE)
 _ROUNDED = re.compile(
     r"\\approx|\babout\b|approx|round|\bnearest\b|\bestimate|\broughly\b|\balmost\b|\bnearly\b|decimal|\bclose\b|"
     r"significant|\\sim\b|\baround\b|calculator|truncat",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(r"whole|floor|ceil|integer|at most|at least|full|complete|remain|round|partial|maximum|largest", re.I)
-_MODULAR = re.compile(r"\\pmod|\\bmod|\\mod|\\equiv|\bmod\b|modulo|remainder|o'clock|clock|\bdigit", re.I)
-_BASES = re.compile(r"\bbase\b|binary|hexadecimal|octal|\boverline\b|_\{?\d", re.I)
+_MODULI = re.compile(r"(?:mod(?:ulo)?\b|pmod|bmod|divid(?:ed|es?|ing) by|divisible by)[\s{($\\]{0,6}(\d{1,7})", re.I)
+_BASES = re.compile(r"\bbase[- ]+(?:\$|\\\()?\d|in base|binary|hexadecimal|octal|\d_\{?\d", re.I)
 
 
 def speaks_rounded(text: str) -> bool:
@@ -50,31 +63,40 @@ def sentence(step: Step, chain: Chain) -> str:
     return text[max(start, chain.start - 300) : chain.end + 120]
 
 
-def denied(step: Step, chain: Chain) -> bool:
-    """The text itself says that it does not hold, or that it is only supposed."""
-    return _DENIED.search(sentence(step, chain)) is not None
+def denied(step: Step, chain: Chain, outright: bool = False) -> bool:
+    """The text itself says that it does not hold, or that it is only supposed (``outright``: only the former)."""
+    return (_DENIED_OUTRIGHT if outright else _DENIED).search(sentence(step, chain)) is not None
 
 
 def cut_out(chain: Chain, index: int) -> bool:
     """The pair at ``index`` may be a part of something longer."""
-    if index == 0 and not chain.continued:
-        first = chain.members[0].tokens[0]
-        if _RISKY_BEFORE.search(chain.before) or first.text == "+":
-            return True
-        if first.text == "-" and chain.before.rstrip()[-1:].isalnum():
-            return True
-    return index == len(chain.relations) - 1 and _RISKY_AFTER.match(chain.after) is not None
+    if index == 0 and not chain.continued and _cut_before(chain):
+        return True
+    if index != len(chain.relations) - 1:
+        return False
+    last = chain.members[-1].tokens
+    prose = not (last and last[-1].math)
+    return _OPERATOR_AFTER.match(chain.after) is not None or (prose and _WORD_AFTER.match(chain.after) is not None)
+
+
+def _cut_before(chain: Chain) -> bool:
+    first = chain.members[0].tokens[0]
+    if _OPERATOR_BEFORE.search(chain.before) or first.text == "+":
+        return not (chain.before.rstrip(" ($\\[")[-1:] == ":" and first.text != "+")
+    if first.text == "-" and chain.before.rstrip()[-1:].isalnum():
+        return True
+    return not first.math and _WORD_BEFORE.search(chain.before) is not None
 
 
 def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expression, background: str) -> bool:
     """A false arithmetic pair that may be meant otherwise."""
-    if cut_out(chain, index) or denied(step, chain):
+    if cut_out(chain, index) or denied(step, chain, outright=True):
         return True
     if is_number(left.node) and is_number(right.node):
         return True
     if {"exponent", "argument"} & (left.flags | right.flags) or _is_unit_rate(left, right):
         return True
-    if is_number(left.node) and (left.units or not chain.members[index].tokens[0].math) and _names_something(chain, index):
+    if is_number(left.node) and _names_something(chain, index, left):
         return True
     if has(left.node, "asin", "acos", "atan") or has(right.node, "asin", "acos", "atan"):
         return True
@@ -84,14 +106,13 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
         return True
     if runs_on(a, right.node) or runs_on(b, left.node):
         return True
-    units = left.units | right.units
-    if (units or _UNITS.search(sentence(step, chain))) and is_conversion(left, right):
+    if _converted(step, chain, left, right):
         return True
-    if "percent" in left.flags | right.flags and (is_conversion(left, right) or _relative(left.node, right.node)):
+    if "percent" in left.flags | right.flags and _relative(left.node, right.node):
         return True
     if (has(left.node, "pi") and has(right.node, "deg")) or (has(left.node, "deg") and has(right.node, "pi")):
         return True
-    if _MODULAR.search(background) and _whole(a) and _whole(b) and _modulus_fits(background, int(a) - int(b)):
+    if _whole(a) and _whole(b) and _congruent(background, int(a) - int(b)):
         return True
     if _BASES.search(background):
         return True
@@ -110,9 +131,13 @@ def _is_unit_rate(left: Expression, right: Expression) -> bool:
     return any(one.node.op == "div" and len(one.units) > 1 for one in (left, right))
 
 
-def _names_something(chain: Chain, index: int) -> bool:
-    """``4 subjects = 186 + 62``: the number belongs to the name."""
-    return index == 0 and not chain.continued
+def _names_something(chain: Chain, index: int, left: Expression) -> bool:
+    """``4 subjects = 186 + 62``, ``Day 2 = 35 + 35``: the number belongs to the name."""
+    if index > 0 or chain.continued:
+        return False
+    if left.units - {"dollar"}:
+        return True
+    return not chain.members[0].tokens[0].math and _LABEL_BEFORE.search(chain.before) is None
 
 
 def is_number(node: Node) -> bool:
@@ -132,6 +157,17 @@ def _whole(value: object) -> bool:
     return getattr(value, "denominator", 0) == 1
 
 
-def _modulus_fits(text: str, gap: int) -> bool:
-    """The sides differ by a multiple of some modulus that the text mentions."""
-    return any(gap % int(m) == 0 for m in set(re.findall(r"(?<!\d)\d{1,6}(?!\d)", text)) if int(m) > 1) or True
+def _congruent(text: str, gap: int) -> bool:
+    """The sides differ by a multiple of a modulus that the text mentions (of ten, where it speaks of digits)."""
+    moduli = {int(m) for m in _MODULI.findall(text)} | ({10} if "digit" in text else set())
+    return any(m > 1 and gap % m == 0 for m in moduli)
+
+
+def _converted(step: Step, chain: Chain, left: Expression, right: Expression) -> bool:
+    """The sides differ by a factor between units that the text mentions."""
+    text = sentence(step, chain)
+    if {"percent"} & (left.flags | right.flags) and is_conversion(left, right, (100,)):
+        return True
+    if left.units and right.units and left.units != right.units:
+        return is_conversion(left, right, ALL_CONVERSIONS)
+    return (bool(left.units | right.units) or _UNITS.search(text) is not None) and is_conversion(left, right, CONVERSIONS)

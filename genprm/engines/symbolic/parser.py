@@ -150,6 +150,8 @@ class _Parser:
         while True:
             if self.take("*") or self.take("cdot", "times") or self.times_letter():
                 left = _times(left, self.signed_factor())
+            elif self.per_unit():
+                continue
             elif self.take("/") or self.take("div"):
                 left = Node("div", (left, self.denominator()))
             elif self.take("choose"):
@@ -158,6 +160,14 @@ class _Parser:
                 left = _times(left, self.implicit())
             else:
                 return left
+
+    def per_unit(self) -> bool:
+        """``12/month``: no division."""
+        after = self.peek(1)
+        if not self.at("/") or after is None or after.kind not in {"word", "text"} or after.text == "dollar":
+            return False
+        self.i += 1
+        return self.skip_units()
 
     def times_letter(self) -> bool:
         """An x between two numbers is a multiplication sign."""
