@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genprm.engines.symbolic.lexer import Token, clean, lex
-from genprm.engines.symbolic.parser import Expression, parse
+from genprm.engines.symbolic.parser import CONNECTIVES, Expression, parse
 
 MAX_CHAINS = 60
 MAX_RELATIONS = 30
@@ -191,15 +191,9 @@ def _is_unit(tokens: Sequence[Token], i: int) -> bool:
         k += 1
     if k - j > 4:
         return False
-    if any(t.kind == "word" and t.text.lower() in _CONNECTIVES for t in tokens[j + 1 : k]):
+    if any(t.kind == "word" and t.text.lower() in CONNECTIVES for t in tokens[j + 1 : k]):
         return False
     return k == len(tokens) or tokens[k].text in set("+-*/)^") | {"}", "]", "x"}
-
-
-_CONNECTIVES = set(
-    "and or so is are was of the to then that this which gives equals for if when we get have has a an at by from with "
-    "in on than as but since because thus hence therefore more less left plus minus times into out".split()
-)
 
 
 def _prefix(tokens: Sequence[Token]) -> list[Token]:
@@ -212,7 +206,7 @@ def _prefix(tokens: Sequence[Token]) -> list[Token]:
             continue
         if token.kind in {"bad", "dots"}:
             return list(tokens)
-        if token.kind in {"word", "text"}:
+        if token.kind in {"word", "text"} or (token.kind == "func" and token.text in {"pmod", "bmod", "mod"}):
             break
         if token.kind == "op" and depth == 0 and token.text in {":", "'", "~"}:
             break
@@ -223,6 +217,8 @@ def _prefix(tokens: Sequence[Token]) -> list[Token]:
         end += 1
     tail = list(tokens[end:])
     out = list(tokens[:end])
+    if out and out[-1].text == "(" and tail and tail[0].text == "mod":
+        out.pop()
     if tail and tail[0].kind in {"word", "text"} and _continues(tail):
         return list(tokens)  # 3 miles + 4 miles: read it all, or nothing
     return out
@@ -230,6 +226,6 @@ def _prefix(tokens: Sequence[Token]) -> list[Token]:
 
 def _continues(tail: Sequence[Token]) -> bool:
     k = 0
-    while k < len(tail) and tail[k].kind in {"word", "text"} and tail[k].text.lower() not in _CONNECTIVES:
+    while k < len(tail) and tail[k].kind in {"word", "text"} and tail[k].text.lower() not in CONNECTIVES:
         k += 1
     return k < len(tail) and tail[k].kind == "op" and tail[k].text in set("+-*/^")

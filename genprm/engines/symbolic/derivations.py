@@ -68,8 +68,11 @@ def _follow(context: Context, number: int, runs: dict[str, _Run]) -> Iterator[Cl
         if run is None or not linked:
             runs.clear()  # whatever came between is not understood
             run = None
-        if run is not None and _turns(run.equations[-1], equation, gap):
-            run = None
+        if run is not None and _is_beside(run.equations[-1], equation, gap):
+            run.equations.append(equation)
+            continue
+        if run is not None and _assigns(run.equations[-1]) and not _assigns(equation):
+            run = None  # solved; what follows is another task
         if run is None:
             if not _assigns(equation):
                 runs[name] = _Run(name, [equation], _is_loose(equation))
@@ -91,13 +94,13 @@ def _is_link(gap: str) -> bool:
     return all(word.lower() in _LINKS for word in words)
 
 
-def _turns(last: Equation, equation: Equation, gap: str) -> bool:
-    """The equation is no consequence of the last one but stands beside it: another case, another task."""
+def _is_beside(last: Equation, equation: Equation, gap: str) -> bool:
+    """The equation is no consequence of the last one but stands beside it, as another case."""
     if _assigns(equation):
         return False
-    if _assigns(last) or last.left == equation.left or (last.right == equation.right and _is_factor(equation)):
+    if last.left == equation.left or (last.right == equation.right and _is_factor(equation)):
         return True
-    return re.search(r"\b(?:and|or)\b", gap) is not None
+    return not _assigns(last) and re.search(r"\b(?:and|or)\b", gap) is not None
 
 
 def _is_factor(equation: Equation) -> bool:

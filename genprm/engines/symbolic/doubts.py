@@ -20,7 +20,7 @@ _DENIED_OUTRIGHT = re.compile(
     r"|\boops\b|\bwait\b|\bfails\b|too (?:large|small|big|high|low|many|much)|\binvalid\b",
     re.IGNORECASE,
 )
-_END = r"[\s$({\\]*$"
+_END = r"[\s$({}\\]*$"
 _OPERATOR_BEFORE = re.compile(
     r"(?:[-+*/^:'|]|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|fourth|fifth|percent|times|minus|plus|"
     r"square root|cube root|half of|twice the|sum of|product of|difference of|two|three|four|five|six|seven|eight|nine|"
@@ -48,6 +48,7 @@ _ROUNDED = re.compile(
 )
 _WHOLE = re.compile(r"whole|floor|ceil|integer|at most|at least|full|complete|remain|round|partial|maximum|largest", re.I)
 _MODULI = re.compile(r"(?:mod(?:ulo)?\b|pmod|bmod|divid(?:ed|es?|ing) by|divisible by)[\s{($\\]{0,6}(\d{1,7})", re.I)
+_MODULUS = re.compile(r"[\s(}$)]*(?:\\(?:pmod|mod|bmod|text)[\s{(]{0,4}(?:mod)?|mod(?:ulo)?)[\s{($~\\,]{0,4}(\d{1,9})(?![\d^!])", re.I)
 _BASES = re.compile(r"\bbase[- ]+(?:\$|\\\()?\d|in base|binary|hexadecimal|octal|\d_\{?\d", re.I)
 
 
@@ -70,7 +71,7 @@ def denied(step: Step, chain: Chain, outright: bool = False) -> bool:
 
 def cut_out(chain: Chain, index: int) -> bool:
     """The pair at ``index`` may be a part of something longer."""
-    if index == 0 and not chain.continued and _cut_before(chain):
+    if index == 0 and not chain.continued and cut_before(chain):
         return True
     if index != len(chain.relations) - 1:
         return False
@@ -79,7 +80,14 @@ def cut_out(chain: Chain, index: int) -> bool:
     return _OPERATOR_AFTER.match(chain.after) is not None or (prose and _WORD_AFTER.match(chain.after) is not None)
 
 
-def _cut_before(chain: Chain) -> bool:
+def modulus_after(chain: Chain) -> int | None:
+    """The modulus that follows a chain: ``\\pmod{7}``, ``(mod 7)``."""
+    match = _MODULUS.match(chain.after)
+    return int(match[1]) if match is not None else None
+
+
+def cut_before(chain: Chain) -> bool:
+    """What stands before the chain may belong to its first side."""
     first = chain.members[0].tokens[0]
     if _OPERATOR_BEFORE.search(chain.before) or first.text == "+":
         return not (chain.before.rstrip(" ($\\[")[-1:] == ":" and first.text != "+")
@@ -171,3 +179,9 @@ def _converted(step: Step, chain: Chain, left: Expression, right: Expression) ->
     if left.units and right.units and left.units != right.units:
         return is_conversion(left, right, ALL_CONVERSIONS)
     return (bool(left.units | right.units) or _UNITS.search(text) is not None) and is_conversion(left, right, CONVERSIONS)
+
+
+def is_denied_text(text: str, start: int, end: int) -> bool:
+    """The words around a piece of the text deny it outright, or only ask."""
+    around = text[max(0, start - 100) : end + 60]
+    return _DENIED_OUTRIGHT.search(around) is not None or re.match(r"[^.]{0,12}\?", text[end:]) is not None

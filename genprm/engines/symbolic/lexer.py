@@ -230,9 +230,12 @@ class _Lexer:
 
     def _word(self, text: str, start: int, end: int) -> None:
         glued = start > 0 and self.text[start - 1].isdigit()
+        if glued and text in {"st", "nd", "rd", "th"}:
+            self.add("bad", text, start, end)  # an ordinal is no number to calculate with
+            return
         if self.math:
             self._math_word(text, start, end)
-        elif text.lower() in _PROSE_FUNCTIONS and not (text == "pi" and glued and False):
+        elif text.lower() in _PROSE_FUNCTIONS:
             self.add("func", text.lower(), start, end)
         elif text in _PRODUCTS and (glued or _operator_near(self.text, start, end)):
             self._letters(text, start, end)

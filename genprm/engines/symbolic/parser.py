@@ -67,6 +67,13 @@ def parse(tokens: Sequence[Token], reading: Reading = READINGS[0]) -> Expression
     return Expression(node, frozenset(parser.units), frozenset(parser.flags))
 
 
+CONNECTIVES = frozenset(
+    "and or so is are was of the to then that this which gives give you equals for if when we get have has a an at by from "
+    "with in on than as but since because thus hence therefore more less left plus minus times into out implies means "
+    "yields where simplifies becomes leads not".split()
+)
+"""Words that are no units."""
+
 _CLOSING = {"(": ")", "[": "]", "{": "}", "{{": "\\}"}
 _ARGUMENT_STOP = {"+", "-", "*", "/", ")", "]", "}", ",", "|", "%"}
 _CALLED = set("fghFGHPQRSTpqNVWEDL")
@@ -128,10 +135,11 @@ class _Parser:
                 break
             term = self.signed_term()
             terms.append(Node("neg", (term,)) if sign == "-" else term)
+        out = _series(terms) if dots else terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+        if self.take("choose"):  # {n + 1 \choose k}: it takes all that stands in the braces
+            out = Node("binom", (out, self.expression()))
         self.depth -= 1
-        if dots:
-            return _series(terms)
-        return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+        return out
 
     def signed_term(self) -> Node:
         if self.take("+"):
@@ -154,8 +162,6 @@ class _Parser:
                 continue
             elif self.take("/") or self.take("div"):
                 left = Node("div", (left, self.denominator()))
-            elif self.take("choose"):
-                left = Node("binom", (left, self.factor()))
             elif self.starts_factor():
                 left = _times(left, self.implicit())
             else:
@@ -297,6 +303,8 @@ class _Parser:
         token = self.peek()
         skipped = False
         while token is not None and token.kind in {"text", "word"}:
+            if token.kind == "word" and token.text.lower() in CONNECTIVES:
+                raise NotUnderstood("a sentence goes on")
             self.units.update(token.text.lower().split())
             self.i += 1
             skipped = True
