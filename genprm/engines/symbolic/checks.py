@@ -18,7 +18,7 @@ NOTHING = '# No claim in this paragraph can be settled by a computation.\nprint(
 
 _MATH = ("ceil", "comb", "factorial", "floor", "gcd", "lcm", "prod")
 _MPMATH = (
-    "acos", "asin", "atan", "cos", "cot", "csc", "exp", "log", "mp", "mpc", "mpf", "nstr", "pi", "root", "sec", "sin",
+    "acos", "asin", "atan", "cos", "cot", "csc", "exp", "log", "mp", "mpc", "mpf", "nstr", "pi", "sec", "sin",
     "sqrt", "tan",
 )  # fmt: skip
 _SYMPY = ("isprime",)
@@ -97,9 +97,8 @@ def _test(claim: Claim, real: bool) -> str:
         assert claim.modulus is not None
         return f"(left - right) % {_Writer(False, {}).write(claim.modulus)} == 0"
     if claim.relation == "near":
-        return "abs(left - right) <= Fraction(3, 100) * max(abs(left), abs(right))".replace(
-            "Fraction(3, 100)", 'mpf("0.03")' if real else "Fraction(3, 100)"
-        )
+        share, least = ('mpf("0.03")', " + mpf(10) ** -20") if real else ("Fraction(3, 100)", "")
+        return f"abs(left - right) <= {share} * max(abs(left), abs(right)){least}"
     if claim.relation == "~":
         bound = claim.tolerance
         written = f"Fraction({bound.numerator}, {bound.denominator})"
@@ -157,7 +156,7 @@ _INFIX = {"add": " + ", "mul": " * "}
 _CALLS = {
     "fact": "factorial", "floor": "floor", "ceil": "ceil", "abs": "abs", "binom": "comb", "gcd": "gcd", "lcm": "lcm",
     "max": "max", "min": "min", "asin": "asin", "acos": "acos", "atan": "atan", "ln": "log", "exp": "exp",
-    "sqrt": "sqrt", "root": "root", "log": "log", "isprime": "isprime",
+    "sqrt": "sqrt", "log": "log", "isprime": "isprime",
 }  # fmt: skip
 
 
@@ -249,6 +248,8 @@ class _Writer:
             return f"{op}({f'mpf({inner}) * pi / 180' if has(args[0], 'deg') else inner})"
         if op == "mod":
             return f"({self.write(args[0])}) % {self._inner(args[1])}"
+        if op == "root":
+            return f"mpf({self.write(args[0])}) ** (mpf(1) / {self._inner(args[1])})"
         if op == "lg":
             return f"log({self.write(args[0])}, 10)"
         return f"{_CALLS[op]}({', '.join(self.write(a) for a in args)})"

@@ -100,7 +100,12 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
     """A false arithmetic pair that may be meant otherwise."""
     if cut_out(chain, index) or denied(step, chain, outright=True):
         return True
-    if is_number(left.node) and is_number(right.node):
+    if re.match(r"[^.\n]{0,40}\?", chain.after) is not None:
+        return True
+    bare = is_number(left.node) and is_number(right.node)
+    if bare and "based" in left.flags | right.flags:
+        return False  # 1011_2 = 11
+    if bare:
         return True
     if {"exponent", "argument"} & (left.flags | right.flags) or _is_unit_rate(left, right):
         return True

@@ -375,6 +375,7 @@ class _Parser:
         base = self.group()
         if base.op != "num" or not 2 <= base.value <= 16 or not token.text.isdigit():
             raise NotUnderstood("subscript of a number")
+        self.flags.add("based")
         try:
             return number(int(token.text, int(base.value)))
         except ValueError as problem:

@@ -184,6 +184,8 @@ def _nesting(node: Node) -> int:
 def _series(values: list[Value]) -> Value:
     step = series_step(values)
     first, last = values[0], values[-1]
+    if (last - first) / step > 20 * MAX_RANGE:
+        raise Undecided("series too long")
     return (first + last) * ((last - first) / step + 1) / 2
 
 
@@ -260,7 +262,7 @@ def close(a: Value, b: Value) -> bool:
         x, y = complex(a), complex(b)
     except OverflowError:
         return False
-    return abs(x - y) <= 1e-9 * max(1.0, abs(x), abs(y))
+    return abs(x - y) <= max(1e-9 * max(abs(x), abs(y)), 5e-15)
 
 
 def slack(node: Node, env: Mapping[str, Value] | None = None) -> float:
