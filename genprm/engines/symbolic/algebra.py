@@ -10,9 +10,10 @@ from genprm.engines.symbolic.identities import settle
 from genprm.engines.symbolic.parser import Expression
 from genprm.engines.symbolic.polynomials import TooLarge, difference
 from genprm.engines.symbolic.quotes import quote
-from genprm.engines.symbolic.tree import Node, has, substitute, symbols
+from genprm.engines.symbolic.tree import Node, has, substitute, symbols, walk
 
 _COMPLEX = re.compile(r"complex|imaginary|i\^\{?2|bi\b|\bcis\b|operatorname\{Re\}", re.IGNORECASE)
+_REWRITING = re.compile(r"factor|expan|rewrit|re-write|polynomial division|synthetic division|common denominator|written as")
 _STEPPED = ("abs", "floor", "ceil", "binom", "sum", "prod", "mod", "gcd", "lcm", "max", "min", "isprime", "fact")
 
 _SPECIAL = {"omega", "zeta", "phi", "e"}
@@ -63,7 +64,22 @@ def _is_meant(context: Context, chain: Chain, index: int, a: Node, b: Node, flag
         return False
     late = index > 0 or chain.continued
     free = not any(_explains(e, chain, names) for e in _all_equations(context))
-    return (late and free) or _is_slip(a, b, late)
+    return (late and free) or _is_slip(a, b, late) or _is_rewritten(context, chain, a)
+
+
+def _is_rewritten(context: Context, chain: Chain, left: Node) -> bool:
+    """The left side is a part of a larger expression of the text, which is now said to be something else."""
+    if not has(left, "add") or sum(1 for _ in walk(left)) < 7 or _REWRITING.search(chain.before) is None or "equation" in chain.before:
+        return False
+    for step in (context.problem, *context.earlier, context.step):
+        for other in step.chains:
+            if step is context.step and other.start >= chain.start:
+                break
+            for member in other.members:
+                whole = member.expression.node if member.expression is not None else None
+                if whole is not None and whole != left and any(part == left for part in walk(whole)):
+                    return True
+    return False
 
 
 def _is_slip(a: Node, b: Node, late: bool) -> bool:

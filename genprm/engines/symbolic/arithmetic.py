@@ -138,5 +138,3 @@ def runs_on(left: Value, right: Node) -> bool:
         except Undecided:
             return False
     return False
-
-

@@ -63,7 +63,11 @@ def _block(claim: Claim) -> str:
     trees = [left, right, *(value for point in claim.points for _, value in point)]
     real = any(is_real(tree) for tree in trees)
     writer = _Writer(real, _identifiers(trees))
-    lines = [f"    left = {writer.write(left)}", f"    right = {writer.write(right)}", f"    holds = {_test(claim, real)}"]
+    lines = [
+        f"    left = {writer.write(left)}",
+        f"    right = {writer.write(right)}",
+        f"    holds = {_test(claim, real)}",
+    ]
     if claim.points:
         lines = _looped(claim, writer, lines)
     lines.append(f'    print(f"{_report(claim, real, writer)}: {{holds}}")')
@@ -78,7 +82,12 @@ def _looped(claim: Claim, writer: "_Writer", lines: list[str]) -> list[str]:
     target = ", ".join(writer.names[name] for name in names)
     values = ", ".join(_values(point, writer) for point in claim.points)
     stop = "if not holds:" if claim.every else "if holds:"
-    return [f"    for {target} in [{values}]:", *("    " + line for line in lines), f"        {stop}", "            break"]
+    return [
+        f"    for {target} in [{values}]:",
+        *("    " + line for line in lines),
+        f"        {stop}",
+        "            break",
+    ]
 
 
 def _values(point: Point, writer: "_Writer") -> str:
@@ -123,9 +132,7 @@ def _report(claim: Claim, real: bool, writer: "_Writer") -> str:
     else:
         text += f", {render(claim.right)} = {right}"
     if claim.points:
-        shown = ", ".join(
-            f"{name} = {{{_shown(writer.names[name], real)}}}" for name, _ in claim.points[0]
-        )
+        shown = ", ".join(f"{name} = {{{_shown(writer.names[name], real)}}}" for name, _ in claim.points[0])
         text = f"at {shown}: {text}"
     return text
 
@@ -136,7 +143,7 @@ def _shown(identifier: str, real: bool) -> str:
 
 def quoted(text: str) -> str:
     """A piece of the text that cannot break out of a comment or of a code block."""
-    return "".join(c if 32 <= ord(c) < 127 and c not in "`\"" else "'" if c in "`\"" else " " for c in text)[:160]
+    return "".join(c if 32 <= ord(c) < 127 and c not in '`"' else "'" if c in '`"' else " " for c in text)[:160]
 
 
 def _identifiers(trees: Sequence[Node]) -> dict[str, str]:

@@ -16,7 +16,12 @@ MAX_CLAIMS = 16
 
 def find_claims(context: Context) -> tuple[Claim, ...]:
     """What the last step claims and a computation can settle: at most ``MAX_CLAIMS``, the false ones kept first."""
-    found = [*arithmetic_claims(context), *word_claims(context.step), *identity_claims(context), *derivation_claims(context)]
+    found = [
+        *arithmetic_claims(context),
+        *word_claims(context.step),
+        *identity_claims(context),
+        *derivation_claims(context),
+    ]
     unique = {(claim.quote, claim.left, claim.right, claim.relation): claim for claim in found}
     ranked = sorted(unique.values(), key=lambda claim: claim.holds)[:MAX_CLAIMS]
     return tuple(claim for claim in unique.values() if claim in ranked)

@@ -62,6 +62,4 @@ def _equations(step: Step) -> Iterator[Equation]:
 def read_context(problem: str, steps: Sequence[str]) -> Context:
     """Read everything up to the last of ``steps``, the one that is judged."""
     background = "\n".join((problem, *steps))
-    return Context(
-        read_cached(problem), tuple(read_cached(s) for s in steps[:-1]), read_cached(steps[-1]), background
-    )
+    return Context(read_cached(problem), tuple(read_cached(s) for s in steps[:-1]), read_cached(steps[-1]), background)

@@ -125,7 +125,10 @@ def _assigns(equation: Equation) -> bool:
 
 def has_steps(equation: Equation) -> bool:
     """Floors and the like: several equations in one."""
-    return any(has(side, "floor", "ceil", "abs", "mod", "gcd", "lcm", "sum", "prod", "deg") for side in (equation.left, equation.right))
+    return any(
+        has(side, "floor", "ceil", "abs", "mod", "gcd", "lcm", "sum", "prod", "deg")
+        for side in (equation.left, equation.right)
+    )
 
 
 def _is_loose(equation: Equation) -> bool:

@@ -22,7 +22,7 @@ _DENIED_OUTRIGHT = re.compile(
 )
 _END = r"[\s$({}\\]*$"
 _OPERATOR_BEFORE = re.compile(
-    r"(?:[-+*/^:'|]|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|fourth|fifth|percent|times|minus|plus|"
+    r"(?:[-+*/^:'|]|text\{\s?of|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|fourth|fifth|percent|times|minus|plus|"
     r"square root|cube root|half of|twice the|sum of|product of|difference of|two|three|four|five|six|seven|eight|nine|"
     r"ten|%|dozen|negative)(?: of)?)" + _END
 )
@@ -30,7 +30,9 @@ _WORD_BEFORE = re.compile(
     r"\b(?:of|by|sum|product|difference|than|from|to|mod|modulo|over|and|with|hundred|thousand|million|increased|decreased|"
     r"between|into|add|adding|subtract|subtracting|divided|per|multiplied|squared|every|root|square|cube)" + _END
 )
-_LABEL_BEFORE = re.compile(r"(?:^|[:.,;(=\n]|\b(?:as|is|that|have|get|gives|so|since|because|then|where|calculate|compute))[\s$({\\]*$")
+_LABEL_BEFORE = re.compile(
+    r"(?:^|[:.,;(=\n]|\b(?:as|is|that|have|get|gives|so|since|because|then|where|calculate|compute))[\s$({\\]*$"
+)
 _OPERATOR_AFTER = re.compile(
     r"^[\s$)}\\*]*(?:(?:times|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
     r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|and a half|multiplied|divided|"
@@ -46,9 +48,14 @@ _ROUNDED = re.compile(
     r"significant|\\sim\b|\baround\b|calculator|truncat",
     re.IGNORECASE,
 )
-_WHOLE = re.compile(r"whole|floor|ceil|integer|at most|at least|full|complete|remain|round|partial|maximum|largest", re.I)
-_MODULI = re.compile(r"(?:mod(?:ulo)?\b|pmod|bmod|divid(?:ed|es?|ing) by|divisible by)[\s{($\\]{0,6}(\d{1,7})", re.I)
-_MODULUS = re.compile(r"[\s(}$)]*(?:\\(?:pmod|mod|bmod|text)[\s{(]{0,4}(?:mod)?|mod(?:ulo)?)[\s{($~\\,]{0,4}(\d{1,9})(?![\d^!])", re.I)
+_WHOLE = re.compile(
+    r"whole|floor|ceil|integer|at most|at least|full|complete|remain|round|partial|maximum|largest", re.I
+)
+_MODULI = re.compile(r"(?:mod(?:ulo)?\b|pmod|bmod)[\s{($\\]{0,6}(\d{1,7})", re.I)
+_MODULUS = re.compile(
+    r"[\s(}$)]*(?:\\(?:pmod|mod|bmod|text)[\s{(]{0,4}(?:mod)?|mod(?:ulo)?)[\s{($~\\,]{0,4}(\d{1,9})(?![\d^!])", re.I
+)
+_LAST_DIGIT = re.compile(r"(?:units?|last|ones|final)['s]{0,2} digit", re.I)
 _BASES = re.compile(r"\bbase[- ]+(?:\$|\\\()?\d|in base|binary|hexadecimal|octal|\d_\{?\d", re.I)
 
 
@@ -60,7 +67,9 @@ def speaks_rounded(text: str) -> bool:
 def sentence(step: Step, chain: Chain) -> str:
     """The sentence around a chain, and the beginning of the next one."""
     text = step.text
-    start = max(text.rfind(". ", 0, chain.start), text.rfind("\n\n", 0, chain.start), text.rfind("? ", 0, chain.start), 0)
+    start = max(
+        text.rfind(". ", 0, chain.start), text.rfind("\n\n", 0, chain.start), text.rfind("? ", 0, chain.start), 0
+    )
     return text[max(start, chain.start - 300) : chain.end + 120]
 
 
@@ -117,7 +126,7 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
         a, b = evaluate(left.node), evaluate(right.node)
     except Undecided:
         return True
-    if runs_on(a, right.node) or runs_on(b, left.node):
+    if not is_number(left.node) and runs_on(a, right.node):
         return True
     if _converted(step, chain, left, right):
         return True
@@ -127,7 +136,7 @@ def excused(step: Step, chain: Chain, index: int, left: Expression, right: Expre
         return True
     if _whole(a) and _whole(b) and _congruent(background, int(a) - int(b)):
         return True
-    if _BASES.search(background):
+    if _BASES.search(background) and not (has(left.node, "pow") or has(right.node, "pow")):
         return True
     return _WHOLE.search(step.text) is not None and _whole(b) and abs(float(a) - float(b)) < 1
 
@@ -172,7 +181,7 @@ def _whole(value: object) -> bool:
 
 def _congruent(text: str, gap: int) -> bool:
     """The sides differ by a multiple of a modulus that the text mentions (of ten, where it speaks of digits)."""
-    moduli = {int(m) for m in _MODULI.findall(text)} | ({10} if "digit" in text else set())
+    moduli = {int(m) for m in _MODULI.findall(text)} | ({10} if _LAST_DIGIT.search(text) else set())
     return any(m > 1 and gap % m == 0 for m in moduli)
 
 
@@ -183,7 +192,9 @@ def _converted(step: Step, chain: Chain, left: Expression, right: Expression) ->
         return True
     if left.units and right.units and left.units != right.units:
         return is_conversion(left, right, ALL_CONVERSIONS)
-    return (bool(left.units | right.units) or _UNITS.search(text) is not None) and is_conversion(left, right, CONVERSIONS)
+    return (bool(left.units | right.units) or _UNITS.search(text) is not None) and is_conversion(
+        left, right, CONVERSIONS
+    )
 
 
 def is_denied_text(text: str, start: int, end: int) -> bool:

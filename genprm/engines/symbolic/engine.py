@@ -59,7 +59,9 @@ class SymbolicEngine:
         tokens = tuple(_token(piece, said.p_yes) for piece in pieces) if sampling.logprobs > 0 else ()
         read = len(_pieces(prompt.opening)) + sum(len(_pieces(message.content)) for message in prompt.messages)
         usage = Usage(prompt_tokens=read, completion_tokens=len(pieces), calls=1)
-        return Completion(text, "length" if finish == "length" else "stop", tokens, usage, time.perf_counter() - started)
+        return Completion(
+            text, "length" if finish == "length" else "stop", tokens, usage, time.perf_counter() - started
+        )
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -73,7 +75,11 @@ def _continue(prompt: Prompt, stop: tuple[str, ...]) -> _Text:
     if opening.endswith(_CODE):
         code = write_check(_claims(problem, steps)) + "```\n"
         # Where the fence does not stop the text, nobody runs the code: the verdict has to do without.
-        return _Text(code) if not stop or _FENCE in stop else _Text(code + _closing(UNEXECUTED, p_yes_forced()), p_yes_forced())
+        return (
+            _Text(code)
+            if not stop or _FENCE in stop
+            else _Text(code + _closing(UNEXECUTED, p_yes_forced()), p_yes_forced())
+        )
     if opening.endswith(_FORCED):
         p = p_yes_forced()
         return _Text(f"{{{_word(p)}}}$\n</output>\n", p)

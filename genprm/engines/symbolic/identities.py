@@ -17,9 +17,7 @@ MAX_SYMBOLS = 6
 
 def points(names: Sequence[str]) -> list[Point]:
     """Positive values for the symbols: roots and logarithms of them exist."""
-    return [
-        tuple((name, number(Fraction(value))) for name, value in zip(names, seed, strict=False)) for seed in _SEEDS
-    ]
+    return [tuple((name, number(Fraction(value))) for name, value in zip(names, seed, strict=False)) for seed in _SEEDS]
 
 
 def environment(point: Point) -> dict[str, Fraction | float]:

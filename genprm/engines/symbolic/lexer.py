@@ -127,8 +127,19 @@ class _Lexer:
         if "\n" in text and not self.math:
             self.add("row", "\n", start, end)
 
-    def _num(self, text: str, start: int, end: int) -> None:
+    def _num(self, text: str, start: int, end: int) -> int:
+        if "," in text and self._in_list():  # gcd(15,105), {9,100}: no thousands
+            end = start + text.index(",")
+            text = text[: end - start]
         self.add("num", text.replace(",", ""), start, end)
+        return end
+
+    def _in_list(self) -> bool:
+        last, before = (self.tokens[-k] if len(self.tokens) >= k else None for k in (1, 2))
+        if last is None or last.kind != "op":
+            return False
+        called = before is not None and before.kind in {"func", "sym"}
+        return last.text in {",", "{{"} or (last.text == "(" and called)
 
     def _dots(self, text: str, start: int, end: int) -> None:
         self.add("dots", "...", start, end)
@@ -149,7 +160,7 @@ class _Lexer:
                 self.add("text", "dollar", start, end)
         elif text in "-*+" and not self.math and self.spaced and self._is_bullet(start, end):
             self.add("brk", text, start, end)
-        elif text in ".;?\"#`":
+        elif text in '.;?"#`':
             self.add("brk", text, start, end)
         elif text == ",":
             self.add("op", ",", start, end)
@@ -254,7 +265,19 @@ class _Lexer:
             self.add("sym", text, start, end)
         elif text.isupper() and len(text) <= 3:
             self.add("sym", text, start, end)  # a segment or an angle: AB, ABC
-        elif len(text) <= 3 and text.lower() not in {"and", "or", "if", "so", "for", "cm", "km", "mm", "ft", "mph", "in"}:
+        elif len(text) <= 3 and text.lower() not in {
+            "and",
+            "or",
+            "if",
+            "so",
+            "for",
+            "cm",
+            "km",
+            "mm",
+            "ft",
+            "mph",
+            "in",
+        }:
             self._letters(text, start, end)
         else:
             self.add("word", text, start, end)

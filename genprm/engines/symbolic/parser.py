@@ -225,7 +225,18 @@ class _Parser:
         if token.kind == "text" and token.text == "dollar":
             return False
         if token.kind == "func":
-            return token.text not in {"cdot", "times", "div", "rfloor", "rceil", "mod", "bmod", "pmod", "choose", "rvert"}
+            return token.text not in {
+                "cdot",
+                "times",
+                "div",
+                "rfloor",
+                "rceil",
+                "mod",
+                "bmod",
+                "pmod",
+                "choose",
+                "rvert",
+            }
         return token.kind == "op" and token.text in {"(", "[", "{"}
 
     def implicit(self) -> Node:

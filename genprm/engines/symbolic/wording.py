@@ -52,7 +52,9 @@ def conclusion(claims: Sequence[Claim], reading: Reading) -> str:
     if not reading.verdicts:
         return "The check gave no result, so it says nothing about the paragraph; I let it stand, with low confidence."
     if confirmed < len(claims):
-        return f"The check confirms {confirmed} of {len(claims)} claims and leaves the others undecided; none is refuted."
+        return (
+            f"The check confirms {confirmed} of {len(claims)} claims and leaves the others undecided; none is refuted."
+        )
     return "The check confirms " + ("the claim." if len(claims) == 1 else f"all {len(claims)} claims.")
 
 

@@ -27,7 +27,9 @@ _PERCENT = re.compile(
     r"(?<![\w.\-])" + r"(\d{1,4}(?:\.\d{1,4})?)\s?\\?% of [\s$\\(]{0,3}" + _N + _IS + r"\$?" + _N
     + r"(?![\s\\)$]{0,4}(?:[-+*/x%^÷]|\\times|\\cdot|\\div))"
 )  # fmt: skip
-_PRIME = re.compile(r"(?<![\w.,^/*+\-=] )(?<![\d.,^*+])(?<!\w )\$?(?:\\\()?\s?(\d{2,8})\s?(?:\$|\\\))? is (?:a |also a )?prime(?: number)?\b(?! to| factor|ly| power)")
+_PRIME = re.compile(
+    r"(?<![\w.,^/*+\-=] )(?<![\d.,^*+])(?<!\w )\$?(?:\\\()?\s?(\d{2,8})\s?(?:\$|\\\))? is (?:a |also a )?prime(?: number)?\b(?! to| factor|ly| power)"
+)
 
 
 def word_claims(step: Step) -> list[Claim]:
