@@ -255,7 +255,7 @@ def test_the_check_reads_as_a_proof() -> None:
     opening = ANALYZE.format(t=1) + "</analyze>\n" + VERIFY
     code = asyncio.run(_complete(prompt(PROBLEM, ("So 16 - 3 - 4 = 10.",), opening))).text
     assert code.startswith(
-        'from fractions import Fraction\n\n# The text says: "16 - 3 - 4 = 10"\ntry:\n    left = 16 - 3 - 4\n    right = 10\n'
+        'from fractions import Fraction\n\n# The text says: "16 - 3 - 4 = 10"\ntry:\n    left = 16 - 3 - 4\n'
     )
     assert judged()[PROBLEM, ("So 16 - 3 - 4 = 10.",)][1].strip() == "16 - 3 - 4 = 9, the text says 10: False"
 

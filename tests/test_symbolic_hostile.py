@@ -88,7 +88,9 @@ def assert_listed(code: str) -> None:
             assert node.id.isidentifier()
             assert not node.id.startswith("_")
             assert "__" not in node.id
-            bound = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            bound = {
+                n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
             assert node.id in bound, f"{node.id} is used and never given a value"
         else:
             assert not isinstance(node, ast.Import | ast.Lambda | ast.While | ast.ClassDef | ast.Global | ast.Await)
@@ -111,7 +113,7 @@ def test_what_is_said_stays_inside_its_part(text: str) -> None:
     assert "<output>" not in analysis.removesuffix("</analyze>\n").replace("< /", "")
     assert code.count("```") == 1
     assert code.isascii()
-    assert code.isprintable() or set(c for c in code if not c.isprintable()) == {"\n"}
+    assert code.isprintable() or {c for c in code if not c.isprintable()} == {"\n"}
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=lambda text: repr(text[:30]))

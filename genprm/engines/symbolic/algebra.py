@@ -3,17 +3,19 @@
 import re
 
 from genprm.engines.symbolic.chains import Chain
-from genprm.engines.symbolic.claim import Claim
+from genprm.engines.symbolic.claim import Claim, Kind
 from genprm.engines.symbolic.context import Context, Equation, equations
+from genprm.engines.symbolic.cursor import Expression
 from genprm.engines.symbolic.doubts import cut_out, denied
 from genprm.engines.symbolic.identities import settle
-from genprm.engines.symbolic.parser import Expression
 from genprm.engines.symbolic.polynomials import TooLarge, difference
 from genprm.engines.symbolic.quotes import quote
 from genprm.engines.symbolic.tree import Node, has, substitute, symbols, walk
 
 _COMPLEX = re.compile(r"complex|imaginary|i\^\{?2|bi\b|\bcis\b|operatorname\{Re\}", re.IGNORECASE)
-_REWRITING = re.compile(r"factor|expan|rewrit|re-write|polynomial division|synthetic division|common denominator|written as")
+_REWRITING = re.compile(
+    r"factor|expan|rewrit|re-write|polynomial division|synthetic division|common denominator|written as"
+)
 _STEPPED = ("abs", "floor", "ceil", "binom", "sum", "prod", "mod", "gcd", "lcm", "max", "min", "isprime", "fact")
 
 _SPECIAL = {"omega", "zeta", "phi", "e"}
@@ -47,7 +49,7 @@ def _identity(context: Context, chain: Chain, index: int, left: Expression, righ
     holds, points = verdict
     if not holds and not _is_meant(context, chain, index, a, b, left.flags | right.flags):
         return None
-    kind = "identity" if points else "arithmetic"
+    kind: Kind = "identity" if points else "arithmetic"
     return Claim(kind, quote(context.step, chain, index), a, b, points=points, holds=holds)
 
 
@@ -69,7 +71,12 @@ def _is_meant(context: Context, chain: Chain, index: int, a: Node, b: Node, flag
 
 def _is_rewritten(context: Context, chain: Chain, left: Node) -> bool:
     """The left side is a part of a larger expression of the text, which is now said to be something else."""
-    if not has(left, "add") or sum(1 for _ in walk(left)) < 7 or _REWRITING.search(chain.before) is None or "equation" in chain.before:
+    if (
+        not has(left, "add")
+        or sum(1 for _ in walk(left)) < 7
+        or _REWRITING.search(chain.before) is None
+        or "equation" in chain.before
+    ):
         return False
     for step in (context.problem, *context.earlier, context.step):
         for other in step.chains:

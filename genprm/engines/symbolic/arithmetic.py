@@ -5,8 +5,9 @@ from fractions import Fraction
 
 from genprm.engines.symbolic.chains import Member
 from genprm.engines.symbolic.claim import Claim
-from genprm.engines.symbolic.parser import READINGS, Expression, parse
-from genprm.engines.symbolic.tree import Node, number
+from genprm.engines.symbolic.cursor import READINGS, Expression
+from genprm.engines.symbolic.parser import parse
+from genprm.engines.symbolic.tree import Node
 from genprm.engines.symbolic.values import Undecided, Value, close, evaluate, slack
 
 _AMBIGUOUS = {"percent", "mixed", "slash", "log", "trig"}
@@ -97,7 +98,8 @@ def _trailing(leaf: Node) -> Fraction:
 
 def congruence(left: Member, right: Member, modulus: Node, quote: str) -> Claim | None:
     """``left \\equiv right \\pmod modulus``."""
-    assert left.expression is not None and right.expression is not None
+    assert left.expression is not None
+    assert right.expression is not None
     try:
         a, b = evaluate(left.expression.node), evaluate(right.expression.node)
         m = evaluate(modulus)

@@ -6,8 +6,10 @@ A chain keeps what stands around it, because a number that was cut out of a long
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genprm.engines.symbolic.cursor import Expression
 from genprm.engines.symbolic.lexer import Token, clean, lex
-from genprm.engines.symbolic.parser import CONNECTIVES, Expression, parse
+from genprm.engines.symbolic.parser import parse
+from genprm.engines.symbolic.vocabulary import CONNECTIVES
 
 MAX_CHAINS = 60
 MAX_RELATIONS = 30
@@ -161,9 +163,9 @@ def _suffix(tokens: Sequence[Token]) -> list[Token]:
     for i, token in enumerate(tokens):
         if token.kind == "op":
             depth += _DEPTH.get(token.text, 0)
-        if token.kind in {"word", "text"} and depth <= 0 and not _is_unit(tokens, i):
-            start = i + 1
-        elif token.kind == "op" and token.text == ":" and _is_label(tokens, i):
+        if (token.kind in {"word", "text"} and depth <= 0 and not _is_unit(tokens, i)) or (
+            token.kind == "op" and token.text == ":" and _is_label(tokens, i)
+        ):
             start = i + 1
     return list(tokens[start:])
 

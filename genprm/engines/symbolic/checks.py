@@ -14,7 +14,10 @@ from genprm.engines.symbolic.doubts import is_number
 from genprm.engines.symbolic.identities import in_degrees
 from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, has, is_real, render, walk
 
-NOTHING = '# No claim in this paragraph can be settled by a computation.\nprint("Nothing in this paragraph can be settled by computation.")\n'
+NOTHING = (
+    "# No claim in this paragraph can be settled by a computation.\n"
+    'print("Nothing in this paragraph can be settled by computation.")\n'
+)
 
 _MATH = ("ceil", "comb", "factorial", "floor", "gcd", "lcm", "prod")
 _MPMATH = (
@@ -242,7 +245,8 @@ class _Writer:
         count = int((last - first) / step) + 1
         if all(v.denominator == 1 for v in (first, step)):
             return f"sum({first} + {step} * k for k in range({count}))".replace("+ -", "- ")
-        return f"sum(Fraction({first.numerator}, {first.denominator}) + Fraction({step.numerator}, {step.denominator}) * k for k in range({count}))"
+        terms = [f"Fraction({v.numerator}, {v.denominator})" for v in (first, step)]
+        return f"sum({terms[0]} + {terms[1]} * k for k in range({count}))"
 
     def _call(self, node: Node) -> str:
         op, args = node.op, node.args

@@ -8,27 +8,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from genprm.engines.symbolic.claim import Claim, Point
+from genprm.engines.symbolic.claim import Claim, Kind, Point
 from genprm.engines.symbolic.context import Context, Equation, equations
 from genprm.engines.symbolic.doubts import cut_out, denied
 from genprm.engines.symbolic.equations import at, satisfied, solutions, unknown
 from genprm.engines.symbolic.quotes import quote
 from genprm.engines.symbolic.tree import Node, has, symbols, walk
+from genprm.engines.symbolic.vocabulary import LINKS
 
 MAX_GAP = 260
 
-_LINKS = frozenset(
-    "so then gives give giving get gets simplify simplifies simplifying simplified which implies implying therefore thus hence solve "
-    "solves solving divide divides dividing subtract subtracts subtracting add adds adding multiply multiplying "
-    "multiplies both sides side by we have has this yields leads to equation the terms term like combine combining expand "
-    "expanding rearrange rearranging becomes become reduces reduce is from find finding isolate isolating factor "
-    "factoring following into obtain can us our it as left right hand of that in next step now first finally further "
-    "also rewrite rewriting written distribute distributing cancel cancelling canceling taking take square root roots "
-    "squaring root move moving constant constants common factor out quadratic equals equal means meaning for value "
-    "be get a an variable on other let's lets using same where single combined solution solutions positive negative and or "
-    "need simplification factors factored resulting result does do since gather collecting collect multiplied "
-    "divided subtracted added rid remaining fraction fractions denominator denominators clear eliminate formula number".split()
-)
 _WORD = re.compile(r"[A-Za-z']+")
 _MARKUP = re.compile(r"\\[A-Za-z]+\*?|\\.|\{[a-z]+\*?\}|\b[a-zA-Z]\b|\b(?:text|align|aligned|equation)\b")
 
@@ -91,7 +80,7 @@ def _is_link(gap: str) -> bool:
     if len(gap) > MAX_GAP:
         return False
     words = _WORD.findall(_MARKUP.sub(" ", gap.replace("\\[", " ").replace("\\]", " ")))
-    return all(word.lower() in _LINKS for word in words)
+    return all(word.lower() in LINKS for word in words)
 
 
 def _is_beside(last: Equation, equation: Equation, gap: str) -> bool:
@@ -161,7 +150,7 @@ def _claim(run: _Run, equation: Equation, text: str) -> Claim | None:
 def _made(
     equation: Equation, source: Equation, points: list[Point], text: str, loose: bool, holds: bool, backwards: bool
 ) -> Claim:
-    kind = "solution" if _assigns(equation) else "derivation"
+    kind: Kind = "solution" if _assigns(equation) else "derivation"
     return Claim(
         kind, text, source.left, source.right, "near" if loose else "=", tuple(points[:3]), False,
         because=f"{text} is to solve what it was derived from", holds=holds,

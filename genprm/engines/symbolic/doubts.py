@@ -4,13 +4,14 @@ import re
 
 from genprm.engines.symbolic.arithmetic import ALL_CONVERSIONS, CONVERSIONS, is_conversion, runs_on
 from genprm.engines.symbolic.chains import Chain, Step
-from genprm.engines.symbolic.parser import Expression
+from genprm.engines.symbolic.cursor import Expression
 from genprm.engines.symbolic.tree import Node, has
 from genprm.engines.symbolic.values import Undecided, evaluate
 
 _DENIED = re.compile(
     r"\\neq?\b|\bnot\b|n't\b|contradict|impossible|\bfalse\b|incorrect|\bwrong\b|mistake|\berror\b|\bwould\b|\bcannot\b"
-    r"|\binvalid\b|\bfails?\b|too (?:large|small|big|high|low|many|much)|\brather than\b|\binstead\b|\bno solution|absurd"
+    r"|\binvalid\b|\bfails?\b|too (?:large|small|big|high|low|many|much)|\brather than\b|\binstead\b|\bno solution"
+    r"|absurd"
     r"|\bsuppose\b|\bassum|\bcorrect(?:ed|ion)|re-?check|\bre-?evaluat|\boops\b|\bwait\b|\bhypothe|\bclaim",
     re.IGNORECASE,
 )
@@ -27,7 +28,8 @@ _OPERATOR_BEFORE = re.compile(
     r"ten|%|dozen|negative)(?: of)?)" + _END
 )
 _WORD_BEFORE = re.compile(
-    r"\b(?:of|by|sum|product|difference|than|from|to|mod|modulo|over|and|with|hundred|thousand|million|increased|decreased|"
+    r"\b(?:of|by|sum|product|difference|than|from|to|mod|modulo|over|and|with|hundred|thousand|million|increased|"
+    r"decreased|"
     r"between|into|add|adding|subtract|subtracting|divided|per|multiplied|squared|every|root|square|cube)" + _END
 )
 _LABEL_BEFORE = re.compile(
@@ -35,7 +37,8 @@ _LABEL_BEFORE = re.compile(
 )
 _OPERATOR_AFTER = re.compile(
     r"^[\s$)}\\*]*(?:(?:times|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
-    r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|and a half|multiplied|divided|"
+    r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|and a half|multiplied|"
+    r"divided|"
     r"pairs of|sets of|groups of|half|halves|thirds|quarters|squared|cubed|factorial|"
     r"text\{ ?(?:r|R|remainder|full|with)|(?:hours?|feet|minutes?|dollars|pounds|weeks|days|years) and)\b"
     r"|[-+*/^:!'%|]|\\ldots|\\cdots|\.\.\.|\\(?:pm|mod|pmod|bmod|%)|\.\\(?:overline|bar|dot))"

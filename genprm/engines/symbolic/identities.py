@@ -7,9 +7,10 @@ from genprm.engines.symbolic.claim import Point
 from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, has, number, symbols
 from genprm.engines.symbolic.values import Undecided, close, evaluate
 
-_SEEDS = (
+_SEEDS: tuple[tuple[int | Fraction, ...], ...] = (
     (3, Fraction(7, 2), 5, 2, Fraction(13, 3), 11), (Fraction(5, 3), 4, Fraction(9, 4), 7, 6, Fraction(3, 2)),
-    (7, 3, 8, 5, 2, 9), (Fraction(1, 3), Fraction(2, 5), Fraction(3, 4), Fraction(1, 7), Fraction(5, 8), Fraction(1, 2)),
+    (7, 3, 8, 5, 2, 9), (Fraction(1, 3), Fraction(2, 5), Fraction(3, 4), Fraction(1, 7), Fraction
+    (5, 8), Fraction(1, 2)),
     (2, 9, 4, 6, 8, 3), (10, 6, 3, 4, 5, 8), (Fraction(11, 2), 2, 7, Fraction(8, 3), 3, 4),
 )  # fmt: skip
 MAX_SYMBOLS = 6

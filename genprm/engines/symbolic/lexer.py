@@ -7,6 +7,18 @@ All patterns are linear: no nested repetition, so that no text can make them slo
 import re
 from dataclasses import dataclass
 
+from genprm.engines.symbolic.vocabulary import (
+    CHARACTERS,
+    DOTS,
+    FUNCTIONS,
+    GREEK,
+    OPS,
+    PRODUCTS,
+    PROSE_FUNCTIONS,
+    RELATIONS,
+    TEXT,
+)
+
 MAX_CHARS = 20_000
 """What follows in a longer step is not read."""
 
@@ -24,17 +36,6 @@ class Token:
     """White space stands before it."""
 
 
-_CHARACTERS = str.maketrans(
-    {
-        "×": "*", "·": "*", "⋅": "*", "∙": "*", "•": " ; ", "÷": "÷", "−": "-", "–": "-", "—": " ; ", "²": "^2", "³": "^3",
-        "≤": " \\le ", "≥": " \\ge ", "≈": " \\approx ", "≠": " \\ne ", "≡": " \\equiv ", "π": "\\pi ",
-        "°": "^\\circ ", "√": "\\sqrt ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4", "…": "\\ldots ", "⇒": " \\Rightarrow ",
-        "→": " \\to ", "’": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "",
-        "€": "$", "£": "$", "¥": "$", "\0": " ", "−": "-", "∗": "*", "✓": " ", "θ": "\\theta ", "α": "\\alpha ",
-        "β": "\\beta ", "γ": "\\gamma ", "φ": "\\phi ", "λ": "\\lambda ", "±": "\\pm ", "∞": "\\infty ",
-    }
-)  # fmt: skip
-
 _ANNOTATION = re.compile(r"<<[^<>\n]{0,200}>>")
 _REPLACED = (
     ("\\left", ""), ("\\right", ""), ("\\!", ""), ("{,}", ","), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"),
@@ -51,7 +52,7 @@ def clean(text: str) -> str:
     """The text with look-alikes unified and marks that carry no meaning taken out."""
     text = _ANNOTATION.sub("", text[:MAX_CHARS])
     text = _STARS.sub("^", text)  # before emphasis marks are taken out: 2**3 is a power
-    text = text.translate(_CHARACTERS)
+    text = text.translate(CHARACTERS)
     text = _THIN.sub("", text)
     text = _BIG.sub("", text)
     text = _ARROWS.sub(r"\\long", text)
@@ -75,31 +76,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_RELATIONS = {
-    "\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\ge": ">=", "\\geq": ">=", "\\geqslant": ">=", "\\lt": "<",
-    "\\gt": ">", "\\approx": "~", "\\simeq": "~", "\\doteq": "~", "\\sim": "other", "\\ne": "!=", "\\neq": "!=",
-    "\\equiv": "===", "\\mid": "mid", "\\nmid": "nmid", "\\cong": "other", "\\propto": "other", "\\in": "other",
-    "\\notin": "other", "\\subset": "other", "\\ll": "other", "\\gg": "other", "\\parallel": "other", "\\perp": "other",
-    "\\iff": "arrow", "\\Leftrightarrow": "arrow", "\\Longleftrightarrow": "arrow", "\\longleftrightarrow": "arrow",
-    "\\Rightarrow": "arrow", "\\implies": "arrow", "\\rightarrow": "arrow", "\\to": "arrow", "\\Longrightarrow": "arrow",
-    "\\longrightarrow": "arrow", "\\longarrow": "arrow", "\\therefore": "arrow",
-}  # fmt: skip
-_GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon theta vartheta phi varphi lambda mu nu omega psi rho sigma tau "
-    "xi eta zeta kappa ell Delta Omega Sigma Gamma Phi Theta Lambda chi".split()
-)
-_FUNCTIONS = set(
-    "frac sqrt binom choose sin cos tan cot sec csc arcsin arccos arctan ln log lg gcd lcm max min pi sum prod "
-    "lfloor rfloor lceil rceil overline underline bar cdot times div pm mp infty circ degree pmod bmod mod boxed "
-    "exp vert lvert rvert fbox".split()
-)
-_TEXT = {"\\text", "\\mathrm", "\\textbf", "\\mbox", "\\operatorname", "\\textit", "\\mathbf", "\\textrm", "\\hbox"}
-_PROSE_FUNCTIONS = {
-    "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "gcd", "lcm", "sqrt", "pi", "mod", "arcsin", "arccos", "arctan",
-}  # fmt: skip
-_OPS = {"\\cdot": "*", "\\times": "*", "\\div": "/", "\\bullet": "*", "\\%": "%", "÷": "/", "\\{": "{{"}
-_DOTS = {"\\ldots", "\\cdots", "\\dots", "\\dotsb", "\\vdots", "\\dotsc", "\\ddots"}
-_PRODUCTS = {"xy", "yz", "xz", "ab", "bc", "ac", "zx", "ca"}
 
 
 class _Lexer:
@@ -158,14 +134,12 @@ class _Lexer:
                 self.add("brk", "$", start, end)
             else:
                 self.add("text", "dollar", start, end)
-        elif text in "-*+" and not self.math and self.spaced and self._is_bullet(start, end):
-            self.add("brk", text, start, end)
-        elif text in '.;?"#`':
+        elif (text in "-*+" and not self.math and self.spaced and self._is_bullet(start, end)) or text in '.;?"#`':
             self.add("brk", text, start, end)
         elif text == ",":
             self.add("op", ",", start, end)
         elif text != "&" and text != "~":
-            self.add("op", _OPS.get(text, text), start, end)
+            self.add("op", OPS.get(text, text), start, end)
 
     def _is_bullet(self, start: int, end: int) -> bool:
         lead = self.text[max(0, start - 8) : start].rstrip(" ")
@@ -181,27 +155,27 @@ class _Lexer:
             self.add("text", "dollar", start, end)
         elif text == "\\|":
             self.add("bad", text, start, end)
-        elif text in _OPS:
-            self.add("op", _OPS[text], start, end)
+        elif text in OPS:
+            self.add("op", OPS[text], start, end)
         elif text in {"\\&", "\\#", "\\@", "\\_"}:
             self.add("bad", text, start, end)
 
     def _cmd(self, text: str, start: int, end: int) -> int | None:
         name = text[1:]
-        if text in _TEXT:
+        if text in TEXT:
             return self._text_command(text, start, end)
         if text in {"\\begin", "\\end"}:
             return self._environment(text, start, end)
-        relation = _RELATIONS.get(text)
+        relation = RELATIONS.get(text)
         if relation is not None:
             self.add("arrow" if relation == "arrow" else "rel", relation, start, end)
-        elif text in _DOTS:
+        elif text in DOTS:
             self.add("dots", "...", start, end)
-        elif text in _OPS:
-            self.add("op", _OPS[text], start, end)
-        elif name in _GREEK:
+        elif text in OPS:
+            self.add("op", OPS[text], start, end)
+        elif name in GREEK:
             self.add("sym", name, start, end)
-        elif name in _FUNCTIONS:
+        elif name in FUNCTIONS:
             self.add("func", name, start, end)
         elif name in {"quad", "qquad"}:
             self.add("brk", text, start, end)
@@ -246,9 +220,9 @@ class _Lexer:
             return
         if self.math:
             self._math_word(text, start, end)
-        elif text.lower() in _PROSE_FUNCTIONS:
+        elif text.lower() in PROSE_FUNCTIONS:
             self.add("func", text.lower(), start, end)
-        elif text in _PRODUCTS and (glued or _operator_near(self.text, start, end)):
+        elif text in PRODUCTS and (glued or _operator_near(self.text, start, end)):
             self._letters(text, start, end)
         elif len(text) == 1:
             prose = text in "aAI" and not _operator_near(self.text, start, end)
@@ -257,7 +231,7 @@ class _Lexer:
             self.add("word", text, start, end)
 
     def _math_word(self, text: str, start: int, end: int) -> None:
-        if text.lower() in _PROSE_FUNCTIONS and len(text) > 1:
+        if text.lower() in PROSE_FUNCTIONS and len(text) > 1:
             self.add("func", text.lower(), start, end)
         elif text == "cis":
             self.add("bad", text, start, end)

@@ -4,6 +4,7 @@ import cmath
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, has
@@ -144,7 +145,7 @@ def _binom(n: Value, k: Value) -> Value:
 def _int(value: Value) -> int:
     if isinstance(value, float) or value.denominator != 1:
         raise Undecided("not an integer")
-    return value.numerator
+    return int(value.numerator)
 
 
 def _trig(op: str, x: float) -> float:
@@ -192,7 +193,7 @@ def _series(values: list[Value]) -> Value:
 def series_step(values: list[Value]) -> Value:
     """Common difference of an arithmetic series that is written with dots."""
     *shown, last = values
-    steps = {b - a for a, b in zip(shown, shown[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(shown)}
     if len(shown) < 2 or len(steps) != 1:
         raise Undecided("not an arithmetic series")
     step = steps.pop()

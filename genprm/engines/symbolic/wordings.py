@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from genprm.engines.symbolic.arithmetic import compare
 from genprm.engines.symbolic.chains import Step
-from genprm.engines.symbolic.claim import Claim
+from genprm.engines.symbolic.claim import Claim, Kind
 from genprm.engines.symbolic.doubts import is_denied_text
 from genprm.engines.symbolic.tree import Node
 from genprm.engines.symbolic.values import Undecided
@@ -18,17 +18,20 @@ _N = r"(?<![\d.,^_/])(\d{1,12}(?:\.\d{1,6})?)(?![\d^_/!]|\.\d)"
 _IS = r"[\s$\\()]{0,4}(?:is|equals|=|is equal to)[\s$\\(]{0,4}"
 _DIVIDE = re.compile(
     _N + r"\s*(?:/|÷|\\div|divided by)\s*" + _N + r"\s*(?:=|is|equals|gives)\s*" + _N
-    + r"[\s$\\(),]{0,6}(?:\\text\{\s*)?(?:with\s|and\s)?(?:a\s|the\s)?(?:remainder|r|R)\b(?:\s(?:of|is))?[\s$\\({}:=]{0,6}" + _N
+    + r"[\s$\\(),]{0,6}(?:\\text\{\s*)?(?:with\s|and\s)?(?:a\s|the\s)?(?:remainder|r|R)\b(?:\s(?:of|is))?"
+    + r"[\s$\\({}:=]{0,6}" + _N
 )  # fmt: skip
 _REMAINDER = re.compile(
-    r"remainder when\s[\s$\\(]{0,4}" + _N + r"[\s$\\)]{0,4}(?:is\s)?(?:divided|when divided|upon division) by[\s$\\(]{0,4}" + _N + _IS + _N
+    r"remainder when\s[\s$\\(]{0,4}" + _N + r"[\s$\\)]{0,4}(?:is\s)?(?:divided|when divided|upon division) by"
+    + r"[\s$\\(]{0,4}" + _N + _IS + _N
 )  # fmt: skip
 _PERCENT = re.compile(
     r"(?<![\w.\-])" + r"(\d{1,4}(?:\.\d{1,4})?)\s?\\?% of [\s$\\(]{0,3}" + _N + _IS + r"\$?" + _N
     + r"(?![\s\\)$]{0,4}(?:[-+*/x%^÷]|\\times|\\cdot|\\div))"
 )  # fmt: skip
 _PRIME = re.compile(
-    r"(?<![\w.,^/*+\-=] )(?<![\d.,^*+])(?<!\w )\$?(?:\\\()?\s?(\d{2,8})\s?(?:\$|\\\))? is (?:a |also a )?prime(?: number)?\b(?! to| factor|ly| power)"
+    r"(?<![\w.,^/*+\-=] )(?<![\d.,^*+])(?<!\w )\$?(?:\\\()?\s?(\d{2,8})\s?(?:\$|\\\))? is (?:a |also a )?prime"
+    r"(?: number)?\b(?! to| factor|ly| power)"
 )
 
 
@@ -47,7 +50,7 @@ def _found(step: Step, pattern: re.Pattern[str], make: Callable[[re.Match[str]],
             claim = compare(left, right, "=", quote, False)
         except (Undecided, ZeroDivisionError, ValueError):
             continue
-        kind = "rounding" if claim.relation == "~" else "words"
+        kind: Kind = "rounding" if claim.relation == "~" else "words"
         yield Claim(kind, quote, claim.left, claim.right, claim.relation, tolerance=claim.tolerance, holds=claim.holds)
 
 
