@@ -1,9 +1,9 @@
 """A critic without weights: it finds what a computation can settle in a step, and writes the check that settles it.
 
 It sees: arithmetic with fractions, decimals, percentages, powers, roots, factorials, binomials, sums, logarithms and
-trigonometric values; roundings and comparisons; remainders, divisors and primes; expressions that are said to be equal
+trigonometric values; roundings and comparisons; congruences and number bases; expressions that are said to be equal
 for all values of their symbols; equations in one unknown that lost all their solutions on the way, and values that
-solve none of them; values put into the problem's equations; short calculations in words.
+solve none of them; remainders, percentages and primes in words.
 
 It does not see whether a step answers the question, uses the right numbers or theorem, forgets a case, or draws: most
 errors of mathematical reasoning. A step that it lets stand is therefore no more than not refuted, and its confidence

@@ -6,9 +6,7 @@ from typing import Literal
 
 from genprm.engines.symbolic.tree import Node
 
-Kind = Literal[
-    "arithmetic", "rounding", "comparison", "congruence", "identity", "solution", "derivation", "words", "system"
-]
+Kind = Literal["arithmetic", "rounding", "comparison", "congruence", "identity", "solution", "derivation", "words"]
 
 Point = tuple[tuple[str, Node], ...]
 """Values for the symbols."""

@@ -1,21 +1,49 @@
 """P(the step is right), by what its check said. Measured, not felt.
 
-PLACEHOLDER
+Measured on PRM800K phase 1 (train), the 42,800 different rated steps whose problem is in MATH train; "right" is a human
+rating of 1 or 0, "wrong" one of -1. The value is (right + 1) / (steps + 2) where fewer than fifty steps were seen.
+
+=====================  ======  =====  =====  ======
+what the check said     steps  right  wrong  P(Yes)
+=====================  ======  =====  =====  ======
+refuted, arithmetic      1044    105    939    0.10
+refuted, solution         100      6     94    0.06
+refuted, derivation        95      9     86    0.10
+refuted, identity          76     13     63    0.17
+refuted, comparison        17      2     15    0.16
+refuted, congruence        10      2      8    0.25
+refuted, rounding           6      2      4    0.38
+refuted, words              2      0      2    0.25
+all claims confirmed     4558   2835   1723    0.62
+nothing to compute      36885  22985  13900    0.62
+some claim undecided       13      9      4    0.62
+not run                 42800  25968  16832    0.61
+=====================  ======  =====  =====  ======
+
+So a confirmed calculation says next to nothing of the step around it: four of ten such steps are wrong for reasons that
+no calculation shows. In other data, where another share than 39 % is wrong to begin with, all values shift.
 """
 
 from collections.abc import Sequence
 
-from genprm.engines.symbolic.claim import Claim
+from genprm.engines.symbolic.claim import Claim, Kind
 from genprm.engines.symbolic.reading import Reading
 
-P_REFUTED = {
-    "arithmetic": 0.1, "rounding": 0.3, "comparison": 0.2, "congruence": 0.2, "identity": 0.15, "solution": 0.2,
-    "derivation": 0.2, "words": 0.2, "system": 0.2,
-}  # fmt: skip
-P_CONFIRMED = 0.8
-P_NOTHING = 0.8
-P_UNDECIDED = 0.8
-P_UNEXECUTED = 0.7
+P_REFUTED: dict[Kind, float] = {
+    "arithmetic": 0.10,
+    "solution": 0.06,
+    "derivation": 0.10,
+    "identity": 0.17,
+    "comparison": 0.16,
+    "congruence": 0.25,
+    "rounding": 0.38,
+    "words": 0.25,
+}
+P_CONFIRMED = 0.62
+P_NOTHING = 0.62
+P_UNDECIDED = 0.62
+"""Too few to tell apart from the steps without a claim."""
+P_UNEXECUTED = 0.61
 
 
 def p_yes_of(claims: Sequence[Claim], reading: Reading) -> float:

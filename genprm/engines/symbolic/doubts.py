@@ -23,21 +23,25 @@ _DENIED_OUTRIGHT = re.compile(
 )
 _END = r"[\s$({}\\]*$"
 _OPERATOR_BEFORE = re.compile(
-    r"(?:[-+*/^:'|]|text\{\s?of|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|fourth|fifth|percent|times|minus|plus|"
+    r"(?:[-+*/^:'|]|text\{\s?of|\\ldots|\\cdots|\.\.\.|\b(?:half|twice|thrice|double|triple|third|quarter|"
+    r"fourth|fifth|percent|times|minus|plus|"
     r"square root|cube root|half of|twice the|sum of|product of|difference of|two|three|four|five|six|seven|eight|nine|"
     r"ten|%|dozen|negative)(?: of)?)" + _END
 )
 _WORD_BEFORE = re.compile(
-    r"\b(?:of|by|sum|product|difference|than|from|to|mod|modulo|over|and|with|hundred|thousand|million|increased|"
-    r"decreased|"
-    r"between|into|add|adding|subtract|subtracting|divided|per|multiplied|squared|every|root|square|cube)" + _END
+    r"(?:(?:half|thirds?|quarters?|fourths?|fifths?|tenths?|percent|%|fraction|sum|product|difference|square|root|cube|"
+    r"number|remainder|\d|times|each|every|multiple|power|average|mean) of|\b(?:by|sum|product|difference|than|from|mod|"
+    r"modulo|over|and|with|hundred|thousand|million|increased|decreased|between|into|add|adding|subtract|subtracting|"
+    r"divided|per|multiplied|squared|every|root|square|cube)|(?:\d|add(?:ed|s|ing)?|ratio|compared|respect|close|next|"
+    r"added|from|up from|related|proportional|go|goes|back|power|exponent) to)" + _END
 )
 _LABEL_BEFORE = re.compile(
     r"(?:^|[:.,;(=\n]|\b(?:as|is|that|have|get|gives|so|since|because|then|where|calculate|compute))[\s$({\\]*$"
 )
 _OPERATOR_AFTER = re.compile(
     r"^[\s$)}\\*]*(?:(?:times|dozen|hundred|thousand|million|billion|trillion|percent|remainder|rem|r|"
-    r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|and a half|multiplied|"
+    r"with a remainder|with remainder|\(?remainder|\(?mod|modulo|over|rounded|approximately|plus|minus|"
+    r"and a half|multiplied|"
     r"divided|"
     r"pairs of|sets of|groups of|half|halves|thirds|quarters|squared|cubed|factorial|"
     r"text\{ ?(?:r|R|remainder|full|with)|(?:hours?|feet|minutes?|dollars|pounds|weeks|days|years) and)\b"
@@ -45,7 +49,7 @@ _OPERATOR_AFTER = re.compile(
     r"|^\s*\\\\\s*&?\s*[-+*/^]|^\\?,? ?\\?,? ?\\text\{ ?r",
     re.IGNORECASE,
 )
-_WORD_AFTER = re.compile(r"^[\s)}*]*(?:more|less|fewer|of|x|k|to|degrees)\b", re.IGNORECASE)
+_WORD_AFTER = re.compile(r"^[\s)}*]*(?:more than|less than|fewer than|of|x|k|to|degrees)\b", re.IGNORECASE)
 _ROUNDED = re.compile(
     r"\\approx|\babout\b|approx|round|\bnearest\b|\bestimate|\broughly\b|\balmost\b|\bnearly\b|decimal|\bclose\b|"
     r"significant|\\sim\b|\baround\b|calculator|truncat",

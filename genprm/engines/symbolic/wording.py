@@ -16,7 +16,6 @@ _KINDS = {
     "solution": "a value said to solve an equation",
     "derivation": "an equation said to follow from another",
     "words": "a calculation in words",
-    "system": "values that an equation of the text must hold for",
 }
 
 UNEXECUTED = "The check was not run, so it says nothing; I let the paragraph stand, with low confidence."
@@ -37,7 +36,7 @@ def _quote(claim: Claim) -> str:
 
 def _describe(claim: Claim) -> str:
     words = _KINDS[claim.kind]
-    if claim.kind in {"solution", "derivation", "system"}:
+    if claim.kind in {"solution", "derivation"}:
         words += f", checked in {render(claim.left)} = {render(claim.right)}"
     return words
 
