@@ -30,7 +30,8 @@ _OPERATOR_BEFORE = re.compile(
 )
 _WORD_BEFORE = re.compile(
     r"(?:(?:half|thirds?|quarters?|fourths?|fifths?|tenths?|percent|%|fraction|sum|product|difference|square|root|cube|"
-    r"number|remainder|\d|times|each|every|multiple|power|average|mean) of|\b(?:by|sum|product|difference|than|from|mod|"
+    r"number|remainder|\d|times|each|every|multiple|power|average|mean) of|\b(?:by|sum|product|difference|"
+    r"than|from|mod|"
     r"modulo|over|and|with|hundred|thousand|million|increased|decreased|between|into|add|adding|subtract|subtracting|"
     r"divided|per|multiplied|squared|every|root|square|cube)|(?:\d|add(?:ed|s|ing)?|ratio|compared|respect|close|next|"
     r"added|from|up from|related|proportional|go|goes|back|power|exponent) to)" + _END
