@@ -75,7 +75,7 @@ def _is_rewritten(context: Context, chain: Chain, left: Node) -> bool:
         not has(left, "add")
         or sum(1 for _ in walk(left)) < 7
         or _REWRITING.search(chain.before) is None
-        or "equation" in chain.before
+        or re.search("equation|this can be", chain.before)
     ):
         return False
     for step in (context.problem, *context.earlier, context.step):

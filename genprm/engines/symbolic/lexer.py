@@ -218,7 +218,10 @@ class _Lexer:
         if glued and text in {"st", "nd", "rd", "th"}:
             self.add("bad", text, start, end)  # an ordinal is no number to calculate with
             return
-        if self.math:
+        beside = bool(self.tokens) and not self.spaced and self.tokens[-1].kind in {"sym", "func"}
+        if beside and not self.math and len(text) > 1 and text not in PRODUCTS:
+            self.add("bad", text, start, end)  # 2πrh: letters of a formula, no unit
+        elif self.math:
             self._math_word(text, start, end)
         elif text.lower() in PROSE_FUNCTIONS:
             self.add("func", text.lower(), start, end)
