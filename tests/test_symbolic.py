@@ -5,10 +5,11 @@ import functools
 
 import pytest
 
-from genprm.engines.symbolic import SymbolicEngine
+from genprm import open_critic
+from genprm.engines.symbolic import SymbolicEngine, engine
 from genprm.errors import EngineRefused
 from genprm.sandbox import Sandbox, Session
-from genprm.types import Completion, Message, Prompt, Sampling
+from genprm.types import Completion, Message, Problem, Prompt, Sampling, Solution, StepCritique
 
 SYSTEM = Message("system", "You are a math teacher.")
 ANALYZE = "<analyze>\nLet's analyze the Paragraph {t} step by step: "
@@ -254,10 +255,36 @@ def test_steps_are_read_with_what_came_before(expected: str, problem: str, steps
 def test_the_check_reads_as_a_proof() -> None:
     opening = ANALYZE.format(t=1) + "</analyze>\n" + VERIFY
     code = asyncio.run(_complete(prompt(PROBLEM, ("So 16 - 3 - 4 = 10.",), opening))).text
-    assert code.startswith(
-        'from fractions import Fraction\n\n# The text says: "16 - 3 - 4 = 10"\ntry:\n    left = 16 - 3 - 4\n'
+    assert code == (
+        '# The text says: "16 - 3 - 4 = 10"\nleft = 16 - 3 - 4\nright = 10\n'
+        'print(f"16 - 3 - 4 = {left}, the text says 10: {left == right}")\n```\n'
     )
     assert judged()[PROBLEM, ("So 16 - 3 - 4 = 10.",)][1].strip() == "16 - 3 - 4 = 9, the text says 10: False"
+
+
+def test_several_points_make_a_loop() -> None:
+    opening = ANALYZE.format(t=1) + "</analyze>\n" + VERIFY
+    code = asyncio.run(_complete(prompt(PROBLEM, (r"We expand: $x(x + 2) = x^2 + 2x$.",), opening))).text
+    assert "for x in [3, Fraction(5, 3), 7]:\n    left = x * (x + 2)\n    right = x**2 + 2 * x\n" in code
+    assert "    if left != right:\n        break\nprint(" in code
+
+
+def test_several_claims_are_guarded_from_each_other() -> None:
+    opening = ANALYZE.format(t=1) + "</analyze>\n" + VERIFY
+    code = asyncio.run(_complete(prompt(PROBLEM, ("So 1 + 1 = 3. And so 2 + 2 = 5.",), opening))).text
+    assert code.count("\ntry:\n") == code.count("\nexcept (") == 2
+
+
+def test_a_check_that_raises_settles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "write_check", lambda claims: 'raise ValueError("1 + 1 = 2: False")\n')
+
+    async def run() -> StepCritique:
+        async with open_critic() as critic:
+            return (await critic.critique(Solution(Problem(PROBLEM), ("So 1 + 1 = 3.",)))).steps[0]
+
+    step = asyncio.run(run())
+    assert step.rationales[0].checks[0].result.status == "error"
+    assert step.correct
 
 
 def test_the_analysis_quotes_the_claims() -> None:
@@ -286,6 +313,7 @@ def concluded(step: str, output: str, **sampling: object) -> Completion:
         ("1 + 1 = 2: undecided (no)", "Yes"),
         ("Code execute time out: 5 s", "Yes"),
         ("Code execute Error: MemoryError: ", "Yes"),
+        ("Code execute Error: ValueError: 1 + 1: False", "Yes"),
         ("", "Yes"),
         ("**Judgement**: $\\boxed{No}$ False", "Yes"),
         ("noise\n1 + 1 = 2, the text says 3: False\nmore noise", "No"),

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from genprm.engines.symbolic import SymbolicEngine
-from genprm.engines.symbolic.checks import NAMES, VARIABLES, write_check
+from genprm.engines.symbolic.checks import write_check
 from genprm.engines.symbolic.claims import find_claims
 from genprm.engines.symbolic.context import read_context
+from genprm.engines.symbolic.writer import NAMES, VARIABLES
 from genprm.sandbox import Sandbox
 from genprm.types import Message, Prompt, Sampling
 from tests.test_symbolic import CONFIRMED, REFUTED, SILENT

@@ -7,8 +7,9 @@ from genprm.engines.symbolic.chains import Member
 from genprm.engines.symbolic.claim import Claim
 from genprm.engines.symbolic.cursor import READINGS, Expression
 from genprm.engines.symbolic.parser import parse
+from genprm.engines.symbolic.slack import slack
 from genprm.engines.symbolic.tree import Node
-from genprm.engines.symbolic.values import Undecided, Value, close, evaluate, slack
+from genprm.engines.symbolic.values import Undecided, Value, close, evaluate
 
 _AMBIGUOUS = {"percent", "mixed", "slash", "log", "trig"}
 

@@ -6,8 +6,9 @@ A chain keeps what stands around it, because a number that was cut out of a long
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genprm.engines.symbolic.cleaning import clean
 from genprm.engines.symbolic.cursor import Expression
-from genprm.engines.symbolic.lexer import Token, clean, lex
+from genprm.engines.symbolic.lexer import Token, lex
 from genprm.engines.symbolic.parser import parse
 from genprm.engines.symbolic.vocabulary import CONNECTIVES
 

@@ -7,8 +7,8 @@ All patterns are linear: no nested repetition, so that no text can make them slo
 import re
 from dataclasses import dataclass
 
+from genprm.engines.symbolic.dollars import dollars
 from genprm.engines.symbolic.vocabulary import (
-    CHARACTERS,
     DOTS,
     FUNCTIONS,
     GREEK,
@@ -18,9 +18,6 @@ from genprm.engines.symbolic.vocabulary import (
     RELATIONS,
     TEXT,
 )
-
-MAX_CHARS = 20_000
-"""What follows in a longer step is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +31,6 @@ class Token:
     math: bool
     spaced: bool = False
     """White space stands before it."""
-
-
-_ANNOTATION = re.compile(r"<<[^<>\n]{0,200}>>")
-_REPLACED = (
-    ("\\left", ""), ("\\right", ""), ("\\!", ""), ("{,}", ","), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"),
-    ("\\cfrac", "\\frac"), ("\\displaystyle", ""), ("\\limits", ""), ("\\nonumber", ""), ("\\dbinom", "\\binom"),
-    ("\\tbinom", "\\binom"), ("\\bigl", ""), ("\\bigr", ""), ("\\Bigl", ""), ("\\Bigr", ""), ("**", ""),
-)  # fmt: skip
-_ARROWS = re.compile(r"\\(?:left|right)(?=(?:right)?arrow)")
-_STARS = re.compile(r"(?<=[\w)}\]])\s?\*\*\s?(?=[\w(\\{-])")
-_THIN = re.compile(r"(?<=\d)\\,(?=\d{3})")
-_BIG = re.compile(r"\\(?:big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])")
-
-
-def clean(text: str) -> str:
-    """The text with look-alikes unified and marks that carry no meaning taken out."""
-    text = _ANNOTATION.sub("", text[:MAX_CHARS])
-    text = _STARS.sub("^", text)  # before emphasis marks are taken out: 2**3 is a power
-    text = text.translate(CHARACTERS)
-    text = _THIN.sub("", text)
-    text = _BIG.sub("", text)
-    text = _ARROWS.sub(r"\\long", text)
-    for old, new in _REPLACED:
-        text = text.replace(old, new)
-    parts = text.split("$$")
-    return "".join(part + ("" if i == len(parts) - 1 else ("\\[", "\\]")[i % 2]) for i, part in enumerate(parts))
 
 
 _TOKEN = re.compile(
@@ -84,7 +55,7 @@ class _Lexer:
         self.tokens: list[Token] = []
         self.math = False
         self.spaced = False
-        self.delimiters = _dollars(text)
+        self.delimiters = dollars(text)
 
     def run(self) -> list[Token]:
         position = 0
@@ -281,38 +252,6 @@ def _closing(text: str, start: int) -> int:
     return start
 
 
-_PROSE = re.compile(r"(?<![\\A-Za-z{])[a-z]{3,}(?![a-z}])")
-
-
-def _dollars(text: str) -> frozenset[int]:
-    """Positions of the dollar signs that delimit mathematics; the others are currency."""
-    spots = [m.start() for m in re.finditer(r"(?<!\\)\$", text)]
-    marks: set[int] = set()
-    i = 0
-    while i + 1 < len(spots):
-        a, b = spots[i], spots[i + 1]
-        if _is_math(text[a + 1 : b], text[b + 1 : b + 2]):
-            marks.update((a, b))
-            i += 2
-        else:
-            i += 1
-    return frozenset(marks)
-
-
-def _is_math(inside: str, after: str) -> bool:
-    bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|operatorname)\s?\{[^{}]{0,200}\}", "", inside)
-    if "\n\n" in bare or len(bare) > 2000:
-        return False
-    if re.search(r"(?<![\\A-Za-z])[A-Za-z]{4,}", re.sub(r"\\[A-Za-z]+\*?|\{[A-Za-z*]+\}", "", bare)):
-        return False
-    stripped = bare.strip()
-    if not stripped:
-        return False
-    if after.isdigit() and re.search(r"[-+*/=x(]\s*$", bare):
-        return False  # "$5 + $3"
-    return not (stripped[0].isdigit() and re.search(r"(?<![\\A-Za-z])(?:per|and|for|the|is|to|of|on|in)\b", bare))
-
-
 def lex(text: str) -> list[Token]:
-    """Tokens of a text that went through :func:`clean`."""
+    """Tokens of a text that went through :func:`genprm.engines.symbolic.cleaning.clean`."""
     return _Lexer(text).run()

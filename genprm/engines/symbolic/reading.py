@@ -11,6 +11,8 @@ Verdict = Literal["true", "false", "undecided"]
 
 _LINE = re.compile(r": (?:(True|False)|undecided \(.*\))$")
 
+_FAILED = ("Code execute Error:", "Code execute time out:")
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -25,8 +27,13 @@ class Reading:
 
 
 def read_output(output: str, claims: Sequence[Claim]) -> Reading:
-    """Lines that end in True, False or undecided, in the order of the claims; anything else is passed over."""
+    """Lines that end in True, False or undecided, in the order of the claims; anything else is passed over.
+
+    Of a check that failed the output is its error alone, which decides nothing, whatever its words.
+    """
     verdicts: list[Verdict] = []
+    if output.lstrip().startswith(_FAILED):
+        output = ""
     for line in output.splitlines():
         match = _LINE.search(line.rstrip())
         if match is not None:

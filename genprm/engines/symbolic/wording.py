@@ -25,9 +25,11 @@ def analysis(claims: Sequence[Claim]) -> str:
     """Names the claims, quoting them."""
     if not claims:
         return "I find no claim in this paragraph that a computation could settle, so there is nothing to compute here."
-    count = "one claim" if len(claims) == 1 else f"{len(claims)} claims"
+    count, below = "one claim", "Computed below."
+    if len(claims) > 1:
+        count, below = f"{len(claims)} claims", "Each is computed below."
     listed = "; ".join(f'"{_quote(claim)}" ({_describe(claim)})' for claim in claims)
-    return f"The paragraph makes {count} that a computation can settle: {listed}. Each is computed below and compared."
+    return f"The paragraph makes {count} that a computation can settle: {listed}. {below}"
 
 
 def _quote(claim: Claim) -> str:
