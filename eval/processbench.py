@@ -1,17 +1,13 @@
 """Runs a critic over ProcessBench rows, resumable, and reports the metric of arXiv 2412.06559."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from genprm.critic import Critic
-from genprm.errors import InputError
 from genprm.eval.report import Item
 from genprm.runs import Run, key
 from genprm.types import Critique, Rationale, Solution
-
-RETRIED = ("engine_error", "failed")
-"""Outcomes that are no fault of the critic's: such rows may be judged again."""
 
 OnItem = Callable[[Item], None]
 
@@ -20,15 +16,15 @@ async def evaluate(
     solutions: Sequence[Solution],
     critic: Critic,
     run: Run,
+    done: Mapping[str, Item] | None = None,
     *,
-    retry_failed: bool = False,
     on_item: OnItem | None = None,
 ) -> list[Item]:
-    """Judge what the run has not judged yet; all items, in the order of ``solutions``.
+    """Judge what is not ``done`` (by default what the run holds); all items, in the order of ``solutions``.
 
-    ``retry_failed``: rows whose outcome was the engine's or the program's failure are judged again.
+    Every solution needs a label.
     """
-    items = finished(run, retry_failed=retry_failed)
+    items = dict(finished(run) if done is None else done)
     waiting = [solution for solution in solutions if key(solution) not in items]
     async with aclosing(critic.critique_many(waiting)) as critiques:
         async for critique in critiques:
@@ -40,26 +36,14 @@ async def evaluate(
 
 
 def finished(run: Run, *, retry_failed: bool = False) -> dict[str, Item]:
-    """The items that the run holds already, by key."""
+    """The items that the run holds already, by key; without those that failed, where they are to be judged again."""
     items: dict[str, Item] = {}
     for critique in run.read(Critique):
-        if retry_failed and critique.outcome in RETRIED:
+        if retry_failed and critique.failed:
             items.pop(key(critique.solution), None)
         else:
             items[key(critique.solution)] = to_item(critique)
     return items
-
-
-def labelled(solutions: Sequence[Solution]) -> Sequence[Solution]:
-    """The same solutions, all of which have a label.
-
-    Raises:
-        InputError: one has none.
-    """
-    for solution in solutions:
-        if solution.first_error is None:
-            raise InputError(f"row {solution.id!r} has no label", solution.source, "label")
-    return solutions
 
 
 def to_item(critique: Critique) -> Item:

@@ -22,7 +22,7 @@ from genprm.errors import ConfigError
 from genprm.protocols import CritiqueProtocol, make_protocol
 from genprm.sandbox import Level, Limits, Sandbox, SandboxError
 from genprm.splitting import split_steps
-from genprm.types import Critique, Method, Problem, Sampling, Solution, Vote
+from genprm.types import Critique, Method, Problem, Solution, Vote
 
 
 @asynccontextmanager
@@ -34,10 +34,12 @@ async def open_critic(
     protocol: str = "genprm",
     options: Mapping[str, Any] | None = None,
     n: int = 1,
-    vote: Vote = "mean",
+    vote: Vote | None = None,
     threshold: float = 0.5,
     stop_at_first_error: bool = False,
-    sampling: Sampling | None = None,
+    temperature: float = 0.6,
+    top_p: float = 0.95,
+    top_k: int = 20,
     seed: int | None = 0,
     limits: Limits | None = None,
     sandbox_level: Level = "confined",
@@ -45,8 +47,9 @@ async def open_critic(
 ) -> AsyncIterator[Critic]:
     """A critic with its engine and its sandbox, closed at the end.
 
-    ``engine`` is a string of ``genprm.engines``, ``protocol`` a name of ``genprm.protocols`` and ``options`` its
-    fields; the rest are the fields of :class:`genprm.types.Method` and :class:`~genprm.critic.Critic`.
+    ``engine`` is a string of ``genprm.engines``, ``protocol`` a name of ``genprm.protocols``, ``options`` its fields.
+    ``vote`` is ``mean`` where steps are judged and ``index`` where solutions are. The rest are the fields of
+    :class:`genprm.types.Method` and :class:`~genprm.critic.Critic`.
 
     Raises:
         ConfigError: an option that does not exist or does not fit, or a machine that cannot confine checks.
@@ -60,17 +63,19 @@ async def open_critic(
         if opened.protocols is not None and asked.name not in opened.protocols:
             spoken = ", ".join(sorted(opened.protocols))
             raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
-        if asked.scope == "step":
+        if asked.executes:
             await _started(sandbox)
         method = Method(
-            opened.name,
-            _label(asked),
-            n,
-            vote,
-            threshold,
-            seed,
-            stop_at_first_error,
-            sampling or Sampling(),
+            engine=opened.name,
+            protocol=_label(asked),
+            n=n,
+            vote=vote or ("mean" if asked.scope == "step" else "index"),
+            threshold=threshold,
+            seed=seed,
+            stop_at_first_error=stop_at_first_error,
+            temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
         )
         yield Critic(opened, sandbox, asked, method, concurrency=concurrency)
 

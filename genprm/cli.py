@@ -9,30 +9,46 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
 from typing import Any
 
 from genprm import __version__
 from genprm.errors import GenPRMError
-
-Handler = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 done with failures, 2 bad input, 130 stopped."""
     args = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        return asyncio.run(_until_stopped(args.handler(args)))
+        work = _handler(args.handler)(args)  # reads the input, so that Ctrl-C ends at once a read that hangs
+        return asyncio.run(_until_stopped(work))
     except GenPRMError as error:
-        print(f"genprm: {error}", file=sys.stderr)
-        return 2
+        return _refused(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"genprm: stopped{_how_to_go_on(args)}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: nothing more to say
         return 141
+    except OSError as error:
+        return _refused(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _handler(name: str) -> Callable[[argparse.Namespace], Coroutine[Any, Any, int]]:
+    """The function behind a command, by ``module:name``: imported only when it is asked for."""
+    module, _, function = name.partition(":")
+    found: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = getattr(import_module(module), function)
+    return found
+
+
+def _refused(message: str) -> int:
+    from genprm.sandbox.text import plain  # a message may quote a server or a file
+
+    print(f"genprm: {plain(message)}", file=sys.stderr)
+    return 2
 
 
 async def _until_stopped(work: Coroutine[Any, Any, int]) -> int:
@@ -48,42 +64,6 @@ def _how_to_go_on(args: argparse.Namespace) -> str:
     )
 
 
-# --- the commands --------------------------------------------------------------------------------------------------
-
-
-async def _critique(args: argparse.Namespace) -> int:
-    from genprm.commands import critique
-
-    return await critique(args)
-
-
-async def _eval_processbench(args: argparse.Namespace) -> int:
-    from genprm.commands import eval_processbench
-
-    return await eval_processbench(args)
-
-
-async def _eval_scores(args: argparse.Namespace) -> int:
-    from genprm.commands import eval_scores
-
-    return await eval_scores(args)
-
-
-async def _doctor(args: argparse.Namespace) -> int:
-    from genprm.doctor import doctor
-
-    return await doctor()
-
-
-async def _schema(args: argparse.Namespace) -> int:
-    import msgspec
-
-    from genprm import records
-
-    print(msgspec.json.format(msgspec.json.encode(records.schema()), indent=2).decode())
-    return 0
-
-
 # --- the options ---------------------------------------------------------------------------------------------------
 
 
@@ -97,19 +77,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
     _add_eval(commands)
-    _add(commands, "doctor", _doctor, "what this machine can do: isolation, engines, GPU")
-    _add(commands, "schema", _schema, "the JSON Schema of one line of results.jsonl")
+    _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
+    _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
 
 
-def _add(commands: Any, name: str, handler: Handler, text: str) -> argparse.ArgumentParser:
+def _add(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.set_defaults(handler=handler)
     return parser
 
 
 def _add_critique(commands: Any) -> None:
-    parser = _add(commands, "critique", _critique, "critique a solution step by step, and print the evidence")
+    parser = _add(
+        commands, "critique", "genprm.commands:critique", "critique a solution step by step, and print the evidence"
+    )
     parser.add_argument(
         "source",
         help="a .txt or .md file with problem and solution, a ProcessBench-style .json, .jsonl or .parquet file or a "
@@ -128,17 +110,24 @@ def _add_critique(commands: Any) -> None:
 def _add_eval(commands: Any) -> None:
     parser = commands.add_parser("eval", help="measure a critic", description="Measure a critic.")
     benchmarks = parser.add_subparsers(title="benchmarks", required=True, metavar="BENCHMARK")
-    bench = _add(benchmarks, "processbench", _eval_processbench, "first-error F1 on ProcessBench (arXiv 2412.06559)")
+    bench = _add(
+        benchmarks,
+        "processbench",
+        "genprm.commands:eval_processbench",
+        "first-error F1 on ProcessBench (arXiv 2412.06559)",
+    )
     bench.add_argument(
         "--data", default="Qwen/ProcessBench", help="file, folder or dataset id (default: %(default)s, from the hub)"
     )
     _rows(bench)
     bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
-    bench.add_argument("--retry-failed", action="store_true", help="judge rows again that the engine failed on")
     _recipe(bench)
     bench.set_defaults(resumable=True)
     scores = _add(
-        benchmarks, "scores", _eval_scores, "the same metric from given step scores of discriminative verifiers"
+        benchmarks,
+        "scores",
+        "genprm.commands:eval_scores",
+        "the same metric from given step scores of discriminative verifiers",
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
@@ -148,6 +137,9 @@ def _rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="only this split")
     parser.add_argument("--id", action="append", metavar="ID", help="only this row; may be repeated")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of every split")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="judge rows of the run again that the engine failed on"
+    )
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +167,7 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     )
     method.add_argument("-n", type=int, default=1, metavar="N", help="rationales a step (default: %(default)s)")
     method.add_argument(
-        "--vote", default="mean", choices=["mean", "majority", "index"], help="how they vote (default: mean)"
+        "--vote", choices=["mean", "majority", "index"], help="how they vote (default: mean; judge: index)"
     )
     method.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
     method.add_argument("--stop-at-first-error", action="store_true", help="do not judge the steps after it")

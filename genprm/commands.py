@@ -1,14 +1,19 @@
-"""What the commands do, between the options and the functions that do the work."""
+"""What the commands do, between the options and the functions that do the work.
+
+Each reads its input at once, before an event loop runs, so that Ctrl-C ends a read that hangs; and returns the rest of
+its work.
+"""
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import msgspec
 
 from genprm import records
 from genprm.api import open_critic
@@ -16,67 +21,119 @@ from genprm.critic import Critic
 from genprm.errors import ConfigError, InputError
 from genprm.inputs import read_solutions
 from genprm.progress import progress
-from genprm.runs import Run, default_folder, digest, key
+from genprm.runs import Run, config_of_program, default_folder, digest, key
 from genprm.sandbox import Limits
-from genprm.show import Printer, describe
-from genprm.types import Critique, Sampling, Solution
+from genprm.show import Printer, describe, stdout
+from genprm.types import Critique, Solution
+
+Work = Coroutine[Any, Any, int]
 
 
-async def critique(args: argparse.Namespace) -> int:
+def critique(args: argparse.Namespace) -> Work:
     """``genprm critique``: 0 where every critique names a first error or says that there is none, else 1."""
-    solutions = chosen(args, read_solutions(args.source, split=args.split, problem=args.problem))
-    printer = Printer(Console(highlight=False), full=args.full)
+    return _critique(args, chosen(args, args.source, args.problem))
+
+
+async def _critique(args: argparse.Namespace, solutions: list[Solution]) -> int:
+    printer = Printer(stdout(), full=args.full)
+    missed = 0
     async with critic_of(args) as critic:
         with Run(Path(args.run), config_of(critic, args, solutions)) if args.run else nullcontext() as run:
             done = {key(c.solution): c for c in run.read(Critique)} if run else {}
-            failed = 0
-            for solution in solutions:
-                result = done.get(key(solution))
-                if result is None:
-                    result = await _shown(critic, solution, None if args.json else printer)
-                    if run:
-                        run.append(result)
-                elif not args.json:
-                    _show(result, printer)
-                if args.json:
-                    print(records.to_json(result).decode(), flush=True)
-                failed += result.outcome != "ok"
-    return 1 if failed else 0
+            done = {name: c for name, c in done.items() if not (args.retry_failed and c.failed)}
+            if len(solutions) == 1 and not done and not args.json:
+                missed = await _watched(critic, solutions[0], printer, run)
+                solutions = []
+            async with aclosing(_in_order(critic, solutions, done, run)) as critiques:
+                async for result in critiques:
+                    missed += result.outcome != "ok"
+                    if args.json:
+                        sys.stdout.write(records.to_json(result).decode() + "\n")
+                        sys.stdout.flush()
+                    else:
+                        printer.show(result)
+    return 1 if missed else 0
 
 
-async def eval_processbench(args: argparse.Namespace) -> int:
-    """``genprm eval processbench``."""
+async def _watched(critic: Critic, solution: Solution, printer: Printer, run: Run | None) -> int:
+    """One critique, each step shown as soon as it is judged."""
+    printer.begin(solution)
+    result = await critic.critique(solution, on_step=lambda step: printer.step(solution, step))
+    printer.end(result)
+    if run:
+        run.append(result)
+    return result.outcome != "ok"
+
+
+async def _in_order(
+    critic: Critic, solutions: Sequence[Solution], done: dict[str, Critique], run: Run | None
+) -> AsyncGenerator[Critique, None]:
+    """All critiques in the order of the solutions, many of them in flight."""
+    waiting = [solution for solution in solutions if key(solution) not in done]
+    ready, left = dict(done), list(reversed(solutions))
+    async with aclosing(critic.critique_many(waiting)) as critiques:
+        while left:
+            if (name := key(left[-1])) in ready:
+                left.pop()
+                yield ready.pop(name)
+            else:
+                result = await anext(critiques)
+                ready[key(result.solution)] = result
+                if run:
+                    run.append(result)
+
+
+def eval_processbench(args: argparse.Namespace) -> Work:
+    """``genprm eval processbench``: 1 where rows failed."""
+    return _eval_processbench(args, chosen(args, args.data, labelled=True))
+
+
+async def _eval_processbench(args: argparse.Namespace, solutions: list[Solution]) -> int:
     from genprm.eval import processbench
     from genprm.eval.report import build_report, print_report
 
-    solutions = processbench.labelled(chosen(args, read_solutions(args.data, split=args.split)))
-    console = Console(highlight=False)
+    console = stdout()
     async with critic_of(args) as critic:
         config = config_of(critic, args, solutions)
         folder = Path(args.run) if args.run else default_folder("processbench", config)
         with Run(folder, config) as run:
-            done = len(processbench.finished(run, retry_failed=args.retry_failed))
+            done = processbench.finished(run, retry_failed=args.retry_failed)
             if done:
-                print(f"going on in {folder}: {done} of {len(solutions)} rows are judged", file=sys.stderr)
-            with progress("judging", len(solutions), done) as tick:
-                items = await processbench.evaluate(
-                    solutions, critic, run, retry_failed=args.retry_failed, on_item=lambda _: tick()
-                )
+                print(f"going on in {folder}: {len(done)} of {len(solutions)} rows are judged", file=sys.stderr)
+            with progress("judging", len(solutions), len(done)) as tick:
+                items = await processbench.evaluate(solutions, critic, run, done, on_item=lambda _: tick())
             report = build_report(items, config | {"how": describe(critic.method)})
             path = run.write_report(report)
     print_report(report, console)
-    console.print(f"report: {path}", style="dim", soft_wrap=True)
-    if lost := sum(report.failures.get(f"row {outcome}", 0) for outcome in processbench.RETRIED):
+    console.print(f"report: {path}", style="dim", soft_wrap=True, markup=False)
+    if lost := sum(report.failures.get(f"row {outcome}", 0) for outcome in ("engine_error", "failed")):
         console.print(f"{lost} rows failed; the same command with --retry-failed judges them again", style="yellow")
-    return 0
+    return 1 if lost else 0
 
 
-async def eval_scores(args: argparse.Namespace) -> int:
+def eval_scores(args: argparse.Namespace) -> Work:
     """``genprm eval scores``."""
     from genprm.eval.scores import evaluate_scores, print_scores
 
-    print_scores(evaluate_scores(args.data, args.threshold), Console(highlight=False))
-    return 0
+    if not 0 <= args.threshold <= 1:
+        raise ConfigError(f"the threshold lies between 0 and 1, not at {args.threshold:g}")
+    scores = evaluate_scores(args.data, args.threshold)
+
+    async def shown() -> int:
+        print_scores(scores, stdout())
+        return 0
+
+    return shown()
+
+
+def schema(args: argparse.Namespace) -> Work:
+    """``genprm schema``."""
+
+    async def shown() -> int:
+        print(msgspec.json.format(msgspec.json.encode(records.schema()), indent=2).decode(), flush=True)
+        return 0
+
+    return shown()
 
 
 def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
@@ -91,7 +148,9 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         vote=args.vote,
         threshold=args.threshold,
         stop_at_first_error=args.stop_at_first_error,
-        sampling=Sampling(args.temperature, args.top_p, args.top_k),
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
         seed=args.seed,
         limits=_limits(args),
         sandbox_level=args.sandbox_level,
@@ -101,55 +160,37 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
 
 def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:
     """All that the results depend on, and nothing else: a run goes on only with the same."""
-    method = dataclasses.asdict(critic.method)
-    for set_by_protocol in ("max_tokens", "stop", "logprobs", "seed"):
-        del method["sampling"][set_by_protocol]
     return {
-        **method,
+        **dataclasses.asdict(critic.method),
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,
         "rows": len(solutions),
         "data": digest(solutions),
+        **config_of_program(),
     }
 
 
-def chosen(args: argparse.Namespace, solutions: Sequence[Solution]) -> list[Solution]:
-    """The rows that ``--id`` and ``--limit`` leave."""
+def chosen(
+    args: argparse.Namespace, source: str, problem: str | None = None, *, labelled: bool = False
+) -> list[Solution]:
+    """The rows of ``source`` that ``--split``, ``--id`` and ``--limit`` leave."""
     if args.limit is not None and args.limit < 1:
         raise ConfigError("--limit needs a number above 0")
-    left = list(solutions)
+    left = read_solutions(source, split=args.split, problem=problem, labelled=labelled)
     if args.id:
         left = [solution for solution in left if solution.id in args.id]
         if missing := set(args.id) - {solution.id for solution in left}:
-            raise InputError(f"no row has the id {', '.join(sorted(missing))}", getattr(args, "source", args.data))
+            raise InputError(f"no row has the id {', '.join(sorted(missing))}", source)
     if args.limit is None:
         return left
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    first = []
     for solution in left:
-        seen[solution.source] = seen.get(solution.source, 0) + 1
-    return [s for source in seen for s in [s for s in left if s.source == source][: args.limit]]
-
-
-async def _shown(critic: Critic, solution: Solution, printer: Printer | None) -> Critique:
-    """The critique; with a printer, each step is shown as soon as it is judged."""
-    if printer is None:
-        return await critic.critique(solution)
-    printer.begin(solution)
-    async with aclosing(critic.stream(solution)) as parts:
-        async for part in parts:
-            if isinstance(part, Critique):
-                printer.end(part)
-                return part
-            printer.step(solution, part)
-    raise AssertionError("a stream ends in a critique")
-
-
-def _show(result: Critique, printer: Printer) -> None:
-    printer.begin(result.solution)
-    for step in result.steps:
-        printer.step(result.solution, step)
-    printer.end(result)
+        seen[solution.source] += 1
+        if seen[solution.source] <= args.limit:
+            first.append(solution)
+    return first
 
 
 def _option(text: str) -> tuple[str, str]:

@@ -7,17 +7,30 @@ judged and handed out.
 
 import asyncio
 import hashlib
+import math
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import get_args
 
 from genprm import voting
 from genprm.engines.base import Engine
 from genprm.errors import ConfigError, EngineError
 from genprm.protocols import Conversation, CritiqueProtocol, Execute, Generate
 from genprm.sandbox import Sandbox, Session
-from genprm.types import Completion, Critique, Method, Rationale, Sampling, Solution, StepCritique, Usage
+from genprm.types import (
+    Check,
+    Completion,
+    Critique,
+    Method,
+    Rationale,
+    Sampling,
+    Solution,
+    StepCritique,
+    Usage,
+    Vote,
+)
 
 
 class Critic:
@@ -31,7 +44,7 @@ class Critic:
     def __init__(
         self, engine: Engine, sandbox: Sandbox, protocol: CritiqueProtocol, method: Method, *, concurrency: int = 64
     ) -> None:
-        _require_sound(method, concurrency)
+        _require_sound(method, protocol, concurrency)
         self.engine = engine
         self.sandbox = sandbox
         self.protocol = protocol
@@ -39,12 +52,20 @@ class Critic:
         self.concurrency = concurrency
         self._calls = asyncio.Semaphore(concurrency)
 
-    async def critique(self, solution: Solution) -> Critique:
-        """The critique of one solution. Failures of engine and checks are in it, not raised."""
-        async with aclosing(self.stream(solution)) as parts:
-            async for part in parts:
-                if isinstance(part, Critique):
-                    return part
+    async def critique(self, solution: Solution, on_step: Callable[[StepCritique], None] | None = None) -> Critique:
+        """The critique of one solution; ``on_step`` is told of each step as soon as it is judged.
+
+        Failures are in the critique and not raised, also that of a solution which breaks the program.
+        """
+        try:
+            async with aclosing(self.stream(solution)) as parts:
+                async for part in parts:
+                    if isinstance(part, Critique):
+                        return part
+                    if on_step:
+                        on_step(part)
+        except Exception as error:  # recorded like any other failure, and the run goes on
+            return Critique(solution, self.method, "failed", error=f"{type(error).__name__}: {error}")
         raise AssertionError("a stream ends in a critique")
 
     async def critique_many(self, solutions: Iterable[Solution]) -> AsyncGenerator[Critique, None]:
@@ -55,7 +76,7 @@ class Critic:
         try:
             while True:
                 while len(running) < most and (solution := next(waiting, None)) is not None:
-                    running.add(asyncio.create_task(self._guarded(solution)))
+                    running.add(asyncio.create_task(self.critique(solution)))
                 if not running:
                     return
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -80,13 +101,6 @@ class Critic:
             critique = self._whole(solution, steps)
         yield replace(critique, seconds=time.perf_counter() - started)
 
-    async def _guarded(self, solution: Solution) -> Critique:
-        """A solution that breaks the program is recorded like any other failure, and the run goes on."""
-        try:
-            return await self.critique(solution)
-        except Exception as error:
-            return Critique(solution, self.method, "failed", error=f"{type(error).__name__}: {error}")
-
     async def _steps(self, solution: Solution) -> AsyncGenerator[StepCritique, None]:
         board = [_Ballot(self.method.n) for _ in solution.steps]
         chains = {asyncio.create_task(self._chain(solution, sample, board)) for sample in range(self.method.n)}
@@ -95,8 +109,8 @@ class Critic:
                 await _first(asyncio.create_task(ballot.full.wait()), chains)
                 judged = voting.judge_step(step, ballot.rationales, self.method.vote, self.method.threshold)
                 yield judged
-                if self.method.stop_at_first_error and judged.correct is False:
-                    return
+                if self.method.stop_at_first_error and judged.correct is not True:
+                    return  # wrong, or without a verdict: what comes after cannot change the outcome
                 ballot.passed.set()
         finally:
             await _cancelled(chains)
@@ -122,31 +136,34 @@ class Critic:
     async def _held(self, talk: Conversation, session: Session, sample: int) -> Rationale:
         """Drive one conversation to its end: the state machine."""
         usage = Usage()
+        checks: tuple[Check, ...] = ()
+        text = ""
         try:
             request = next(talk)
             while True:
                 if isinstance(request, Generate):
+                    text = request.prompt.opening
                     completion = await self._complete(request)
                     usage += completion.usage
                     request = talk.send(completion)
                 elif isinstance(request, Execute):
-                    request = talk.send(await session.run(request.code))
+                    result = await session.run(request.code)
+                    checks += (Check(request.code, result),)
+                    request = talk.send(result)
         except StopIteration as end:
             rationale: Rationale = end.value
             return replace(rationale, sample=sample)
         except EngineError as error:
-            return Rationale(sample, "engine_error", error=str(error), usage=usage)
+            return Rationale(sample, "engine_error", text, checks=checks, error=str(error), usage=usage)
 
     async def _complete(self, request: Generate) -> Completion:
         async with self._calls:
             return await self.engine.complete(request.prompt, request.sampling)
 
     async def _judgements(self, solution: Solution) -> Critique:
-        talks = [
-            self._held_alone(self.protocol.rationale(solution, 0, (), self._sampling(solution, 0, sample)), sample)
-            for sample in range(self.method.n)
-        ]
-        judgements = tuple(await asyncio.gather(*talks))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._judgement(solution, sample)) for sample in range(self.method.n)]
+        judgements = tuple(task.result() for task in tasks)
         first, outcome = voting.judge_indices(judgements)
         return Critique(
             solution,
@@ -159,8 +176,9 @@ class Critic:
             usage=sum((r.usage for r in judgements), Usage()),
         )
 
-    async def _held_alone(self, talk: Conversation, sample: int) -> Rationale:
+    async def _judgement(self, solution: Solution, sample: int) -> Rationale:
         async with self.sandbox.session() as session:
+            talk = self.protocol.rationale(solution, 0, (), self._sampling(solution, 0, sample))
             return await self._held(talk, session, sample)
 
     def _whole(self, solution: Solution, steps: Sequence[StepCritique]) -> Critique:
@@ -178,11 +196,13 @@ class Critic:
 
     def _sampling(self, solution: Solution, step: int, sample: int) -> Sampling:
         """The same seed gives the same rationale whatever else is in flight."""
-        if self.method.seed is None:
-            return self.method.sampling
-        text = f"{self.method.seed}\0{solution.source}\0{solution.id}\0{step}\0{sample}".encode("utf-8", "replace")
+        method = self.method
+        sampling = Sampling(method.temperature, method.top_p, method.top_k)
+        if method.seed is None:
+            return sampling
+        text = f"{method.seed}\0{solution.source}\0{solution.id}\0{step}\0{sample}".encode("utf-8", "replace")
         seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
-        return replace(self.method.sampling, seed=seed)
+        return replace(sampling, seed=seed)
 
 
 class _Ballot:
@@ -200,15 +220,19 @@ class _Ballot:
             self.full.set()
 
 
-def _require_sound(method: Method, concurrency: int) -> None:
+def _require_sound(method: Method, protocol: CritiqueProtocol, concurrency: int) -> None:
     if method.n < 1 or concurrency < 1:
         raise ConfigError("at least one rationale and one call at a time are needed")
     if not 0 <= method.threshold <= 1:
         raise ConfigError(f"the threshold lies between 0 and 1, not at {method.threshold:g}")
-    if method.sampling.temperature < 0 or not 0 < method.sampling.top_p <= 1 or method.sampling.top_k < 0:
+    if not (0 <= method.temperature < math.inf and 0 < method.top_p <= 1 and method.top_k >= 0):
         raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
+    if method.vote not in get_args(Vote):
+        raise ConfigError(f"unknown vote {method.vote!r}; there are {', '.join(get_args(Vote))}")
     if method.vote == "index" and method.stop_at_first_error:
         raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
+    if protocol.scope == "solution" and (method.vote != "index" or method.threshold != 0.5):
+        raise ConfigError(f"protocol {protocol.name} names indices: it votes by index, without a threshold")
 
 
 async def _first(wanted: "asyncio.Task[object]", chains: set[asyncio.Task[None]]) -> None:

@@ -1,5 +1,6 @@
 """What this machine can do."""
 
+import argparse
 import os
 import platform
 import shutil
@@ -7,11 +8,13 @@ import subprocess
 from importlib import metadata, util
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from genprm import __version__
 from genprm.engines.openai import KEYS
 from genprm.sandbox import Sandbox, SandboxError
+from genprm.show import stdout
 
 _ENGINES = {
     "symbolic": ("sympy", "checks by computation, no weights"),
@@ -21,9 +24,9 @@ _ENGINES = {
 _EXTRAS = {"datasets": "data", "pyarrow": "data"}
 
 
-async def doctor() -> int:
+async def doctor(args: argparse.Namespace | None = None) -> int:
     """``genprm doctor``: 0 where checks can be confined, else 1."""
-    console = Console(highlight=False)
+    console = stdout()
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_row("[b]genprm[/]", __version__)
@@ -45,13 +48,15 @@ async def _sandbox(console: Console) -> int:
             result = await session.run("print(6 * 7)")
             layers = sandbox.layers
     except SandboxError as error:
-        console.print(f"[b]sandbox[/]  [red]unusable[/]: {error}")
+        console.print(f"[b]sandbox[/]  [red]unusable[/]: {escape(str(error))}")
         return 1
     worked = result.stdout.strip() == "42"
-    console.print(f"[b]sandbox[/]  {'ok' if worked else result.error}, a check took {result.wall_s * 1000:.2f} ms")
+    console.print(
+        f"[b]sandbox[/]  {'ok' if worked else escape(result.error)}, a check took {result.wall_s * 1000:.2f} ms"
+    )
     for layer in layers:
         mark = "[green]✓[/]" if layer.active else "[yellow]✗[/]"
-        console.print(f"  {mark} {layer.name}" + (f": {layer.why}" if layer.why else ""))
+        console.print(f"  {mark} {layer.name}" + (escape(f": {layer.why}") if layer.why else ""))
     return 0 if worked else 1
 
 

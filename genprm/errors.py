@@ -47,4 +47,8 @@ class EngineUnavailable(EngineError, ConnectionError):
 
 
 class EngineRefused(EngineError):
-    """The engine answered, and the answer is final."""
+    """The engine answered, and the answer is final. ``status`` is that of HTTP, where there is one."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

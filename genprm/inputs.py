@@ -28,7 +28,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _Placed = tuple[str, Solution]  # where it stands, for errors
 
 
-def read_solutions(source: str | Path, *, split: str | None = None, problem: str | None = None) -> list[Solution]:
+def read_solutions(
+    source: str | Path, *, split: str | None = None, problem: str | None = None, labelled: bool = False
+) -> list[Solution]:
     """Read and validate everything in ``source``, before any of it is handed out.
 
     Args:
@@ -44,16 +46,25 @@ def read_solutions(source: str | Path, *, split: str | None = None, problem: str
         split: the part to read, several with commas between them; all by default. A single file is its own only
             split.
         problem: the problem's text, for sources that hold only its solution.
+        labelled: every row must have a label.
 
     Returns:
-        At least one solution; ``Solution.source`` is the split, the ids differ.
+        At least one solution; ``Solution.source`` is the split, the ids within a split differ.
 
     Raises:
         InputError: what cannot be read, with its place and field.
         MissingExtra: Parquet or the hub without the extra ``data``.
     """
-    solutions = list(_read(str(source), split, problem))
+    try:
+        solutions = list(_read(str(source), split, problem))
+    except OSError as error:  # the file system has its own ideas of what a path is
+        raise InputError(f"cannot be read: {error.strerror}", str(source)[:100]) from None
+    if not solutions:
+        raise InputError("there are no rows", "stdin" if source == "-" else str(source))
     _require_distinct_ids(solutions)
+    for where, solution in solutions:
+        if labelled and solution.first_error is None:
+            raise InputError("there is no label", where, "label")
     return [solution for _, solution in solutions]
 
 
@@ -161,11 +172,17 @@ def solution_from_row(row: Row, *, id: str = "", source: str = "", problem: str 
     return Solution(
         problem=Problem(text),
         steps=steps,
-        id=row.text("id") or id,
+        id=_id(row) or id,
         first_error=_label(row, len(steps)),
         source=source,
         generator=row.text("generator") or "",
     )
+
+
+def _id(row: Row) -> str | None:
+    """Text; many files count their rows instead."""
+    given = row.values.get("id")
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else row.text("id")
 
 
 def _steps(row: Row) -> tuple[str, ...]:
@@ -192,8 +209,10 @@ def _label(row: Row, steps: int) -> int | None:
 
 
 def _require_distinct_ids(solutions: Iterable[_Placed]) -> None:
-    seen: dict[str, str] = {}
+    """Within a split: an id may stand in several."""
+    seen: dict[tuple[str, str], str] = {}
     for where, solution in solutions:
-        if solution.id in seen:
-            raise InputError(f"{solution.id!r} is the id of {seen[solution.id]} already", where, "id")
-        seen[solution.id] = where
+        name = (solution.source, solution.id)
+        if name in seen:
+            raise InputError(f"{solution.id!r} is the id of {seen[name]} already", where, "id")
+        seen[name] = where

@@ -29,7 +29,7 @@ def from_json(line: bytes | str, type_: type[T], where: str = "") -> T:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise InputError(message, where, path.strip("`.")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", where) from None
 
 

@@ -26,6 +26,8 @@ from genprm.types import Solution
 
 T = TypeVar("T")
 Config = Mapping[str, Any]
+_DIGESTS = {"data": "with other rows", "code": "with another version of this program"}
+"""What a difference in a fingerprint means."""
 _PACKAGES = ("genprm", "sympy", "httpx", "msgspec", "vllm", "transformers", "torch")
 
 
@@ -36,7 +38,8 @@ class Run:
         """Make the folder, or go on in it.
 
         Raises:
-            ConfigError: it holds a run with another configuration, or something else, or another process works in it.
+            ConfigError: it holds a run with another configuration, or something else, or another process works in it;
+                or it cannot be made.
         """
         self.folder = folder
         self.config = dict(config)
@@ -45,7 +48,10 @@ class Run:
             raise ConfigError(f"{folder} is a file; a run needs a folder")
         if folder.is_dir() and not (folder / "run.json").exists() and _visible(folder):
             raise ConfigError(f"{folder} holds files, but no run; name another folder with --run")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"no run can be kept in {folder}: {error.strerror}") from None
         self._lock = _locked(folder)
         try:
             self._settle()
@@ -65,7 +71,7 @@ class Run:
     def append(self, record: Any) -> None:
         """One item is done. The line is with the operating system when this returns, so a SIGKILL does not lose it."""
         self._file.write(records.to_json(record) + b"\n")
-        self._file.flush()
+        self._file.flush()  # a full disk raises OSError here: what was written before it stays, and can be gone on from
 
     def read(self, type_: type[T]) -> Iterator[T]:
         """The lines so far, in their order. An item that was judged again has several: the last one counts."""
@@ -90,18 +96,15 @@ class Run:
         except (msgspec.MsgspecError, KeyError, TypeError):
             raise InputError("this is no run.json; remove the folder or name another with --run", str(path)) from None
         wanted = msgspec.json.decode(records.to_json(self.config))
-        other = sorted(name for name in kept.keys() | wanted.keys() if kept.get(name) != wanted.get(name))
-        if other:
-            name = other[0]
-            raise ConfigError(
-                f"{self.folder} was begun with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}; "
-                "name another folder with --run"
-            )
+        for name in sorted(kept.keys() | wanted.keys(), key=lambda name: (name in _DIGESTS, name)):
+            if kept.get(name) != wanted.get(name):
+                change = _DIGESTS.get(name) or f"with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}"
+                raise ConfigError(f"{self.folder} was begun {change}; name another folder with --run")
 
 
 def default_folder(name: str, config: Config) -> Path:
     """``runs/NAME-xxxxxxxx``: the same configuration finds its own run again."""
-    digest = hashlib.blake2b(records.to_json(dict(config)), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(records.to_json(dict(sorted(config.items()))), digest_size=4).hexdigest()
     return Path("runs") / f"{name}-{digest}"
 
 
@@ -119,6 +122,20 @@ def digest(solutions: Iterable[Solution]) -> str:
     return state.hexdigest()
 
 
+def config_of_program() -> dict[str, str]:
+    """The part of a configuration that says which program it was: results of two are never mixed in one run."""
+    return {"genprm": metadata.version("genprm"), "code": _code_digest()}
+
+
+def _code_digest() -> str:
+    state = hashlib.blake2b(digest_size=8)
+    package = Path(__file__).parent
+    for folder in (package, *(Path(child) for child in os.scandir(package) if child.is_symlink())):
+        for path in sorted(folder.rglob("*.py")):
+            state.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Of Python and of what is installed of the packages that results depend on."""
     found = {"python": platform.python_version()}
@@ -133,8 +150,11 @@ def versions() -> dict[str, str]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file in one move, so that nobody ever sees half of it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _visible(folder: Path) -> bool:
@@ -142,7 +162,10 @@ def _visible(folder: Path) -> bool:
 
 
 def _locked(folder: Path) -> int:
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"no run can be kept in {folder}: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,6 +1,9 @@
-"""Critiques for people: on a terminal with colour, plain in a pipe."""
+"""Critiques for people: on a terminal with colour and wrapped, in a pipe plain and as long as the lines are."""
 
-from rich.console import Console, Group, RenderableType
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.syntax import Syntax
@@ -8,6 +11,17 @@ from rich.text import Text
 
 from genprm.sandbox.text import plain
 from genprm.types import NO_ERROR, Check, Critique, Method, Rationale, Solution, StepCritique
+from genprm.voting import chain_indices
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with 1, which says something else here
+
+
+def stdout() -> Console:
+    """Where results are printed."""
+    return _Console(highlight=False)
 
 
 class Printer:
@@ -17,28 +31,92 @@ class Printer:
     """
 
     def __init__(self, console: Console, *, full: bool = False) -> None:
-        self.console = console
-        self.full = full
+        self._console = console
+        self._full = full
+
+    def show(self, critique: Critique) -> None:
+        """A whole critique."""
+        self.begin(critique.solution)
+        for step in critique.steps:
+            self.step(critique.solution, step)
+        self.end(critique)
 
     def begin(self, solution: Solution) -> None:
         steps = "1 step" if len(solution.steps) == 1 else f"{len(solution.steps)} steps"
-        name = " · ".join(dict.fromkeys(filter(None, [solution.source, solution.id, steps])))
-        self.console.print(Rule(plain(name), style="dim", align="left"))
-        self.console.print(_indented(solution.problem.text, "italic"))
+        name = Text(plain(" · ".join(dict.fromkeys(filter(None, [solution.source, solution.id, steps])))))
+        self._console.print(Rule(name, style="dim", align="left") if self._console.is_terminal else name)
+        self._say(solution.problem.text, 2, "italic")
 
     def step(self, solution: Solution, step: StepCritique) -> None:
-        self.console.print()
-        self.console.print(_headline(step))
-        self.console.print(_indented(solution.steps[step.step]))
-        if self.full or step.correct is not True:
-            for part in _evidence(step):
-                self.console.print(Padding(part, (0, 0, 0, 4)))
+        self._console.print()
+        self._say(_headline(step))
+        self._say(solution.steps[step.step], 2)
+        if self._full or step.correct is not True:
+            self._evidence(step, step.correct)
 
     def end(self, critique: Critique) -> None:
-        self.console.print()
-        self.console.print(_conclusion(critique))
-        self.console.print(Text(made_by(critique), "dim"))
-        self.console.print()
+        self._console.print()
+        self._say(_conclusion(critique))
+        named = critique.first_error
+        if critique.judgements:
+            self._judgements(critique)
+        elif named is not None and named != NO_ERROR and critique.steps[named].correct and not self._full:
+            self._evidence(critique.steps[named], False)  # a vote over indices may name a step that most accept
+        if critique.method.vote == "index":
+            self._say(_indices(critique), 0, "dim")
+        if critique.solution.first_error is not None:
+            self._say(f"Label: {_place(critique.solution.first_error)}.", 0, "dim")
+        self._say(made_by(critique), 0, "dim")
+        self._console.print()
+
+    def _evidence(self, step: StepCritique, verdict: bool | None) -> None:
+        """The rationale that speaks best for the verdict, and what the others ended in."""
+        if not step.rationales:
+            return
+        shown = max(step.rationales, key=lambda r: _support(r, verdict))
+        self._rationale(shown)
+        others = [r for r in step.rationales if r is not shown]
+        if others:
+            ends = Counter({True: "yes", False: "no", None: r.outcome.replace("_", " ")}[r.verdict] for r in others)
+            said = ", ".join(f"{n} {word}" for word, n in sorted(ends.items()))
+            self._say(f"the other {len(others)}: {said}", 4, "dim")
+
+    def _judgements(self, critique: Critique) -> None:
+        """What was said for the winner, or all of it."""
+        winner = [r for r in critique.judgements if r.first_error == critique.first_error]
+        for rationale in critique.judgements if self._full else winner[:1]:
+            self._rationale(rationale)
+
+    def _rationale(self, rationale: Rationale) -> None:
+        if rationale.analysis:
+            self._say("Analysis", 4, "cyan")
+            self._say(rationale.analysis, 6)
+        for check in rationale.checks:
+            self._check(check)
+        if rationale.outcome != "ok":
+            reason = f": {rationale.error}" if rationale.error else ""
+            self._say(f"({rationale.outcome.replace('_', ' ')}{reason})", 4, "yellow")
+
+    def _check(self, check: Check) -> None:
+        self._say("Check", 4, "cyan")
+        if self._console.is_terminal:
+            code = Syntax(plain(check.code), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+            self._console.print(Padding(code, (0, 0, 0, 6)))
+        else:
+            self._say(check.code, 6)
+        self._say(f"Output ({check.result.status}, {check.result.wall_s * 1000:.0f} ms)", 4, "cyan")
+        if check.result.stdout.strip():
+            self._say(check.result.stdout.strip("\n"), 6)
+        if check.result.error:
+            self._say(check.result.error, 6, "red")
+
+    def _say(self, what: Text | str, indent: int = 0, style: str = "") -> None:
+        text = what if isinstance(what, Text) else Text(plain(what), style)
+        if self._console.is_terminal:
+            self._console.print(Padding(text, (0, 0, 0, indent)))
+            return
+        lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
+        self._console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def made_by(critique: Critique) -> str:
@@ -52,13 +130,15 @@ def made_by(critique: Critique) -> str:
 
 def describe(method: Method) -> str:
     """The recipe in a few words."""
-    votes = "1 rationale a step" if method.n == 1 else f"{method.n} rationales a step"
+    rationales = "1 rationale" if method.n == 1 else f"{method.n} rationales"
     vote = {
         "mean": f"mean P(Yes), wrong below {method.threshold:g}",
         "majority": f"majority of verdicts, wrong below {method.threshold:g}",
         "index": "majority of first-error indices",
     }[method.vote]
-    return f"engine {plain(method.engine)} · protocol {method.protocol} · {votes} · {vote}"
+    whole = method.protocol.partition(" ")[0] == "judge"
+    per = "solution" if whole else "step"
+    return f"engine {plain(method.engine)} · protocol {method.protocol} · {rationales} a {per} · {vote}"
 
 
 def _headline(step: StepCritique) -> Text:
@@ -70,77 +150,38 @@ def _headline(step: StepCritique) -> Text:
     line = Text.assemble((f"Step {step.step + 1}", "bold"), "  ", (word, style))
     if step.reward is not None:
         line.append(f"  reward {step.reward:.2f}", "dim")
-    votes = step.votes
-    line.append(f"  votes {votes.yes} yes, {votes.no} no", "dim")
-    if votes.missing:
-        line.append(f", {votes.missing} missing", "yellow")
+    line.append(f"  votes {step.votes.yes} yes, {step.votes.no} no", "dim")
+    if step.votes.missing:
+        line.append(f", {step.votes.missing} missing", "yellow")
     return line
 
 
-def _evidence(step: StepCritique) -> list[RenderableType]:
-    """The rationale that speaks best for the verdict, and what the others ended in."""
-    if not step.rationales:
-        return []
-    shown = max(step.rationales, key=lambda r: _support(r, step))
-    parts = _rationale(shown)
-    others = [r for r in step.rationales if r is not shown]
-    if others:
-        ends = ", ".join(f"{n} {word}" for word, n in sorted(_tally(others).items()))
-        parts.append(Text(f"the other {len(others)}: {ends}", "dim"))
-    return parts
-
-
-def _support(rationale: Rationale, step: StepCritique) -> float:
-    """How well a rationale stands for the step's verdict."""
-    if rationale.verdict is None or rationale.verdict is not step.correct:
+def _support(rationale: Rationale, verdict: bool | None) -> float:
+    """How well a rationale stands for a verdict."""
+    if rationale.verdict is None or rationale.verdict is not verdict:
         return -1.0
     p = float(rationale.verdict) if rationale.p_yes is None else rationale.p_yes
-    return p if step.correct else 1 - p
+    return p if verdict else 1 - p
 
 
-def _tally(rationales: list[Rationale]) -> dict[str, int]:
-    words = [{True: "yes", False: "no", None: r.outcome.replace("_", " ")}[r.verdict] for r in rationales]
-    return {word: words.count(word) for word in words}
-
-
-def _rationale(rationale: Rationale) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    if rationale.analysis:
-        parts += [Text("Analysis", "cyan"), _indented(rationale.analysis)]
-    for check in rationale.checks:
-        parts += _check(check)
-    if rationale.outcome != "ok":
-        reason = f": {plain(rationale.error)}" if rationale.error else ""
-        parts.append(Text(f"({rationale.outcome.replace('_', ' ')}{reason})", "yellow"))
-    return parts
-
-
-def _check(check: Check) -> list[RenderableType]:
-    result = check.result
-    code = Syntax(plain(check.code), "python", theme="ansi_dark", background_color="default", word_wrap=True)
-    parts: list[RenderableType] = [Text("Check", "cyan"), Padding(code, (0, 0, 0, 2))]
-    parts.append(Text(f"Output ({result.status}, {result.wall_s * 1000:.0f} ms)", "cyan"))
-    if result.stdout.strip():
-        parts.append(_indented(result.stdout.strip("\n")))
-    if result.error:
-        parts.append(_indented(result.error, "red"))
-    return parts
-
-
-def _conclusion(critique: Critique) -> RenderableType:
+def _conclusion(critique: Critique) -> Text:
     if critique.first_error == NO_ERROR:
-        line = Text("No error found.", "bold green")
-    elif critique.first_error is not None:
-        line = Text(f"First error: step {critique.first_error + 1}.", "bold red")
-    else:
-        reason = f" {plain(critique.error)}" if critique.error else ""
-        line = Text(f"The first error is not known ({critique.outcome.replace('_', ' ')}).{reason}", "bold yellow")
-    gold = critique.solution.first_error
-    if gold is None:
-        return line
-    label = "no error" if gold == NO_ERROR else f"step {gold + 1}"
-    return Group(line, Text(f"Label: {label}.", "dim"))
+        return Text("No error found.", "bold green")
+    if critique.first_error is not None:
+        return Text(f"First error: step {critique.first_error + 1}.", "bold red")
+    reason = f" {plain(critique.error)}" if critique.error else ""
+    return Text(f"The first error is not known ({critique.outcome.replace('_', ' ')}).{reason}", "bold yellow")
 
 
-def _indented(text: str, style: str = "") -> Padding:
-    return Padding(Text(plain(text), style), (0, 0, 0, 2))
+def _indices(critique: Critique) -> str:
+    """How often each index was named."""
+    named = [r.first_error for r in critique.judgements if r.first_error is not None] or chain_indices(critique.steps)
+    return f"Named: {_counted(named)}; {critique.method.n - len(named)} samples named none."
+
+
+def _counted(indices: Sequence[int]) -> str:
+    return ", ".join(f"{_place(index)} ×{n}" for index, n in Counter(indices).most_common()) or "nothing"
+
+
+def _place(index: int) -> str:
+    return "no error" if index == NO_ERROR else f"step {index + 1}"

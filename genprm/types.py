@@ -217,12 +217,15 @@ class Method:
     engine: str
     protocol: str
     n: int = 1
-    """Rationales per step."""
+    """Rationales per step (``judge``: per solution)."""
     vote: Vote = "mean"
     threshold: float = 0.5
     seed: int | None = 0
+    """Same seed, same rationales, as far as the engine keeps its word. None: not seeded."""
     stop_at_first_error: bool = False
-    sampling: Sampling = Sampling()
+    temperature: float = 0.6
+    top_p: float = 0.95
+    top_k: int = 20
 
 
 CritiqueOutcome = Literal["ok", "no_verdict", "engine_error", "failed"]
@@ -252,3 +255,8 @@ class Critique:
     usage: Usage = Usage()
     seconds: float = 0.0
     """Wall-clock seconds from the first call to the last verdict."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the engine or the program failed, which is no fault of the critic's: it may be judged again."""
+        return self.outcome in ("engine_error", "failed")

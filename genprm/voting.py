@@ -12,9 +12,14 @@ Three rules, and what they do with ties and with votes that are missing:
     Step rewards are those of ``majority``.
 
 **In doubt the step stands.** A reward equal to the threshold is no error; between equally frequent indices "no error"
-wins, then the later one. **What is missing is not guessed.** A rationale without a verdict leaves the mean, the share
-and (with ``index``) its whole sample leaves the vote; it is counted in ``votes.missing``. A step where all are
-missing has no reward, and a solution whose first error hangs on such a step has no first error: its outcome says why.
+wins, then the later one.
+
+**What is missing is not guessed.** A rationale without a verdict leaves the mean and the share, and is counted in
+``votes.missing``. A sample whose verdict is missing before its first No names no index, and leaves that vote. A step
+where all are missing has no reward; a solution whose first error hangs on such a step has no first error, and its
+outcome says why.
+
+Rationales of whole solutions (protocol ``judge``) name an index each, so they always vote by ``index``.
 """
 
 from collections import Counter

@@ -1,6 +1,7 @@
 """The loop, with the scripted engine and the real sandbox."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -110,6 +111,9 @@ def test_stop_at_the_first_error_does_not_pay_for_the_rest() -> None:
     done = critique(asked, Method("scripted", "genprm", n=2, stop_at_first_error=True))
     assert (done.first_error, len(done.steps)) == (1, 2)
     assert done.usage.calls == 2 * 2 * 3
+    unknown = answers(("First", "Yes", 0.9), ("So 2", "Maybe", 0.1), ("The answer", "No", 0.2))
+    done = critique(unknown, Method("scripted", "genprm", stop_at_first_error=True))
+    assert (done.outcome, len(done.steps)) == ("no_verdict", 2)  # what comes after cannot change that
     with pytest.raises(ConfigError, match="cannot stop at the first error"):
         critique(asked, Method("scripted", "genprm", vote="index", stop_at_first_error=True))
 
@@ -274,6 +278,33 @@ def test_cancelling_gives_everything_back() -> None:
     assert run(asked, stopped, Method("s", "genprm", n=4)) < 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"vote": "medain"}, "unknown vote 'medain'"),
+        ({"threshold": math.nan}, "threshold"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"n": 0}, "at least one"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        critique(ALL_RIGHT, Method("s", "genprm", **fields))
+
+
+def test_what_was_learnt_before_an_engine_failed_is_kept() -> None:
+    class Breaks(ScriptedEngine):
+        async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+            if "[Code Output]" in prompt.opening:
+                return await ScriptedEngine([Rule(error="gone")]).complete(prompt, sampling)
+            return await ALL_RIGHT.complete(prompt, sampling)
+
+    lost = critique(Breaks([])).steps[0].rationales[0]
+    assert (lost.outcome, lost.usage.calls, lost.checks[0].result.stdout) == ("engine_error", 2, "check 1\n")
+    assert "I look at it." in lost.text
+
+
 def test_the_judge_votes_over_indices() -> None:
     asked = ScriptedEngine([Rule(texts=("\\boxed{1}", "\\boxed{1}", "\\boxed{-1}", "I cannot tell."))])
 
@@ -283,6 +314,8 @@ def test_the_judge_votes_over_indices() -> None:
             return await Critic(asked, sandbox, JudgeProtocol(), method).critique(SOLUTION)
 
     done = asyncio.run(main())
+    with pytest.raises(ConfigError, match="votes by index"):
+        Critic(asked, Sandbox(), JudgeProtocol(), Method("s", "judge"))
     assert done.first_error == 1
     assert len(done.judgements) == 16
     assert done.steps[1].votes.no == sum(r.first_error == 1 for r in done.judgements)

@@ -157,6 +157,7 @@ def test_a_final_no_is_not_asked_again(status: int, said: str) -> None:
         b"<html>hello</html>",
         b'{"choices": [',
         b"",
+        b"[" * 100_000,
         {"choices": []},
         {},
         {"choices": [{"text": 5}]},
@@ -199,6 +200,57 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     answer, bodies = answering(completion("fine"))
     asked(answer)
     assert bodies[0]["headers"]["authorization"] == "Bearer first"
+
+
+def test_a_key_is_never_part_of_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, bodies = answering(completion("fine"))
+    monkeypatch.setenv("GENPRM_API_KEY", "sk-secret\n")
+    asked(answer)
+    assert bodies[0]["headers"]["authorization"] == "Bearer sk-secret"
+    for key in ("sk-sécret", "sk-\nsecret"):
+        monkeypatch.setenv("GENPRM_API_KEY", key)
+        with pytest.raises(ConfigError, match="no key has") as caught:
+            asked(answer)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_strict_server_is_asked_without_extensions() -> None:
+    """As OpenAI itself answers fields that it does not know."""
+    seen: list[set[str]] = []
+
+    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        if path == "/models":
+            return models(MODEL)
+        seen.append(set(body))
+        if "top_k" in body:
+            return 400, {"error": {"message": "Unrecognized request argument supplied: top_k"}}
+        return completion("fine")
+
+    async def twice(engine: OpenAIEngine) -> str:
+        await engine.complete(PROMPT, STOPS)
+        return (await engine.complete(PROMPT, STOPS)).text
+
+    assert with_engine(answer, twice) == "fine"
+    assert len(seen) == 3  # refused once, and not asked that way again
+    assert seen[1] == seen[2] == {"model", "prompt", "temperature", "top_p", "max_tokens", "stop", "seed", "logprobs"}
+
+
+def test_an_error_in_a_good_answer_is_said() -> None:
+    answer, _ = answering({"error": {"message": "quota exceeded"}})
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:\d+/v1 answers with an error: quota exceeded"):
+        asked(answer)
+
+
+def test_log_probabilities_with_holes() -> None:
+    logprobs = {"tokens": ["No"], "token_logprobs": [-0.1], "top_logprobs": [{"No": -0.1, "Yes": None}]}
+    answer, _ = answering(completion("No", logprobs=logprobs))
+    assert asked(answer).tokens == (Token("No", -0.1, {"No": -0.1}),)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:99999/v1", "http://", "http://[bad/v1"])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises((ConfigError, EngineUnavailable)):
+        asyncio.run(OpenAIEngine.connect(url))
 
 
 def test_a_wrong_key_is_said_before_anything_runs() -> None:

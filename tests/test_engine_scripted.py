@@ -56,7 +56,14 @@ def test_a_script_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"script\.jsonl:3, field when: Expected `str`"):
         asyncio.run(name(f"scripted:{script}"))
     script.write_text('{"text": "hello"}\n')
-    assert asyncio.run(name(f"scripted:{script}")) == f"scripted:{script}"
+    first = asyncio.run(name(f"scripted:{script}"))
+    assert first.startswith(f"scripted:{script}#")
+    script.write_text('{"text": "hello\u2028there"}\n')
+    assert asyncio.run(name(f"scripted:{script}")) != first  # the answers are part of the name
+    for content, said in (("", "no rules"), ('{"txt": "a"}', "unknown field `txt`"), ('{"p_yes": 7}', "p_yes")):
+        script.write_text(content)
+        with pytest.raises(InputError, match=said):
+            asyncio.run(name(f"scripted:{script}"))
     with pytest.raises(InputError, match="no script can be read"):
         asyncio.run(name("scripted:/nowhere"))
     with pytest.raises(ConfigError, match="unknown engine 'gpt'"):

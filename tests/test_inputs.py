@@ -80,6 +80,7 @@ def test_an_object_per_line_is_read_from_json_too(write: Write) -> None:
         ({"label": 1}, {"first_error": 1}),
         ({"label": None}, {"first_error": None}),
         ({"id": None}, {"id": "rows-0"}),
+        ({"id": 3}, {"id": "3"}),
         ({"generator": None}, {"generator": ""}),
         ({"problem": None, "question": "2?"}, {"problem": Problem("2?")}),
         ({"steps": None, "solution": "One.\n\nTwo."}, {}),
@@ -117,7 +118,7 @@ def test_fields(write: Write, fields: dict[str, object], expected: dict[str, obj
         (row(label=True), "label", "must be a whole number, not true"),
         (row(label=1.0), "label", "must be a whole number, not the number 1.0"),
         (row(label="1"), "label", "must be a whole number, not text ('1')"),
-        (row(id=3), "id", "must be text"),
+        (row(id=3.5), "id", "must be text"),
         (row(id="first"), "id", "'first' is the id of"),
         (row(generator=3), "generator", "must be text"),
         (row(final_answer_correct=1), "final_answer_correct", "must be true or false"),
@@ -223,11 +224,25 @@ def test_a_file_is_its_own_only_split(write: Write) -> None:
         read_solutions(source, split="math")
 
 
-def test_ids_differ_over_a_whole_folder(write: Write, tmp_path: Path) -> None:
+def test_ids_differ_within_a_split(write: Write, tmp_path: Path) -> None:
     write("a.jsonl", lines(ROW))
     write("b.jsonl", lines(row(id="x"), ROW))
-    with pytest.raises(InputError, match=r"b.jsonl:2, field id: 'gsm8k-7' is the id of .*a.jsonl:1 already"):
+    assert [(s.source, s.id) for s in read_solutions(tmp_path)] == [("a", "gsm8k-7"), ("b", "x"), ("b", "gsm8k-7")]
+    write("b.jsonl", lines(ROW, row(id="x"), ROW))
+    with pytest.raises(InputError, match=r"b.jsonl:3, field id: 'gsm8k-7' is the id of .*b.jsonl:1 already"):
         read_solutions(tmp_path)
+
+
+def test_labels_are_asked_for_by_line(write: Write) -> None:
+    path = write("a.jsonl", lines(ROW, {**row(id="x"), "label": None}))
+    assert [s.first_error is None for s in read_solutions(path)] == [False, True]
+    with pytest.raises(InputError, match=r"a.jsonl:2, field label: there is no label"):
+        read_solutions(path, labelled=True)
+
+
+def test_a_text_given_for_a_path() -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_solutions("the solution itself, not a file " * 200)
 
 
 def test_folders_without_use(write: Write, tmp_path: Path) -> None:
@@ -292,7 +307,8 @@ def test_stdin(monkeypatch: pytest.MonkeyPatch, text: str, ids: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "where"), [("", "stdin"), ('{"id"', "stdin:1"), (lines(row(id="a"), row(id=1)), "stdin:2")]
+    ("text", "where"),
+    [("", "stdin"), ('{"id"', "stdin:1"), (lines(row(id="a"), row(id=[1])), "stdin:2"), ("[]", "stdin")],
 )
 def test_bad_stdin_is_named(monkeypatch: pytest.MonkeyPatch, text: str, where: str) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))

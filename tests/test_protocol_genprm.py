@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from genprm.engines.templates import deepseek_r1
 from genprm.protocols import Execute, Generate, GenPRMProtocol, Request
 from genprm.protocols.base import Conversation
-from genprm.protocols.genprm import format_output, last_code_block, p_yes, read_verdict
+from genprm.protocols.genprm import VERIFY, code_blocks, format_output, p_yes, read_verdict
 from genprm.sandbox.result import Result, Status
 from genprm.types import Completion, Problem, Rationale, Sampling, Solution, Token, Usage
 
@@ -227,6 +228,7 @@ def test_p_yes() -> None:
     assert p_yes(tokens, yes=True) is None  # no such token
     assert p_yes((), yes=True) is None
     assert p_yes((Token("Yes", -0.1),), yes=True) is None  # no alternatives given
+    assert p_yes((Token("No", -0.01, {"No": -0.01}),), yes=False) is None  # and none but itself
 
 
 def test_p_yes_where_the_other_word_is_missing_from_the_alternatives() -> None:
@@ -244,25 +246,54 @@ def test_p_yes_takes_the_last_verdict_token_and_survives_infinities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("text", "blocks", "is_open"),
     [
-        ("```python\nprint(1)\n```\n", "print(1)"),
-        ("```python\nprint(1)\n```\ntext\n```python\n\n  x = 2\n```", "x = 2"),
-        ("```python\nprint(1)\n```\n[Code Output]\n\n```\n1\n```\n", "print(1)"),
-        ("```python\nprint(1)", None),
-        ("```\nprint(1)\n```", None),
-        ("", None),
-        ("```python```", ""),
-        ("```python" * 3, ""),
+        ("```python\nprint(1)\n```\n", ["print(1)"], False),
+        ("```python\nprint(1)\n```\ntext\n```python\n\n  x = 2\n```", ["print(1)", "  x = 2"], False),
+        ("```python\nprint(1)\n```\n[Code Output]\n\n```\n1\n```\n", ["print(1)"], False),
+        ("```python\nprint(1)", [], True),
+        ("```\nprint(1)\n```", [], False),
+        ("```\n```python\n", [], False),  # inside of another fence
+        ("", [], False),
+        ("```python\n```", [""], False),
+        ("```python\ns = ''' ```'''\nprint(s)\n```\n", ["s = ''' ```'''\nprint(s)"], False),
+        ("so `x` and ```python in a line\n", [], False),
     ],
 )
-def test_last_code_block(text: str, code: str | None) -> None:
-    assert last_code_block(text) == code
+def test_code_blocks(text: str, blocks: list[str], is_open: bool) -> None:
+    assert code_blocks(text) == (blocks, is_open)
 
 
 def test_finding_code_is_linear_in_hostile_text() -> None:
-    assert last_code_block("```python" + " " * 2_000_000 + "``") is None
-    assert last_code_block("`" * 1_000_000) is None
+    assert code_blocks("```python" + " " * 2_000_000 + "``") == ([], True)
+    assert code_blocks("```\n" * 300_000) == ([], False)
+    assert len(code_blocks("```python\n```\n" * 100_000)[0]) == 100_000
+
+
+def test_a_server_that_cuts_stop_strings_off_without_naming_them() -> None:
+    """Plain OpenAI servers do: what is open says which it was."""
+    cut_code, cut_verdict = CODE.removesuffix("\n```\n"), YES.removesuffix("</output>\n")
+    done, asked = rationale("a\n</analyze>\n", cut_code, Result("ok", "12\n"), cut_verdict)
+    whole, expected = rationale("a\n</analyze>\n", CODE, Result("ok", "12\n"), YES)
+    assert openings(asked) == openings(expected)
+    assert (done.verdict, done.text) == (True, whole.text)
+
+
+def test_nothing_is_run_twice() -> None:
+    """A fence that is no code is written past; a turn that ends in words has no verdict."""
+    bare = "I expected:\n```\n"
+    patient = GenPRMProtocol(max_calls=4)
+    done, asked = rationale("a\n</analyze>\n", CODE, Result("ok", "12"), bare, "12\n```\n", NO, protocol=patient)
+    assert [r.code for r in asked if isinstance(r, Execute)] == ["print(3 * 4)"]
+    assert done.verdict is False
+    done, asked = rationale("a\n</analyze>\n", CODE, Result("ok", "12"), "That is all.", "{Yes}$\n</output>\n")
+    assert (done.outcome, len(done.checks)) == ("forced", 1)
+
+
+def test_code_in_the_analysis_is_not_run() -> None:
+    done, asked = rationale("see ```python\nbad()\n</analyze>\n", CODE, Result("ok", "12"), YES)
+    assert [r.code for r in asked if isinstance(r, Execute)] == ["print(3 * 4)"]
+    assert done.outcome == "ok"
 
 
 @pytest.mark.parametrize(
@@ -282,26 +313,27 @@ def test_output_in_the_published_wording(status: Status, error: str, shown: str)
 
 
 def test_transcripts_of_the_published_model(shared_data: Callable[[str], Path]) -> None:
-    """What GenPRM-7B really wrote, given back piece by piece: same prompts, same verdict."""
+    """What GenPRM-7B really wrote, given back piece by piece: the same prompts to the character, the same verdict."""
     path = shared_data("genprm_demo") / "transcripts.jsonl"
-    read = 0
+    compared = 0
     for line in path.read_text("utf-8").splitlines():
         prompts = _requests(json.loads(line)["text"])
         if 2 not in prompts or 3 not in prompts:
             continue
-        read += 1
-        user, _, analysis = prompts[3].partition("<analyze>")
-        opening = "<analyze>" + analysis
-        start = "<analyze>\nLet's analyze the Paragraph 1 step by step: "
-        assert opening.startswith(start)
-        head, _, rest = opening.partition("<verify>\nLet's use python code to find any potential error:\n```python\n")
-        code, fence, _ = rest.partition("\n```\n")
-        output = rest.partition("[Code Output]\n\n```\n")[2].removesuffix("\n```\n")
-        done, asked = rationale(head.removeprefix(start), code + fence, Result("ok", output + "\n"), YES)
-        assert openings(asked)[1] == prompts[2].removeprefix(user)
-        assert openings(asked)[2] == opening
+        conversation, _, opening = prompts[3].partition("<analyze>")
+        question, _, step = conversation.partition("<｜User｜>Question: ")[2].rpartition("\n\n")
+        analysis, _, rest = opening.partition("<verify>\n")
+        code, fence, output = rest.removeprefix(VERIFY.removeprefix("<verify>\n")).partition("\n```\n")
+        printed = output.removeprefix("[Code Output]\n\n```\n").removesuffix("\n```\n")
+        talk = GenPRMProtocol(join="question").rationale(Solution(Problem(question), (step,)), 0, [], Sampling())
+        said = analysis.removeprefix("\nLet's analyze the Paragraph 1 step by step: ")
+        done, asked = drive(talk, [said, code + fence, Result("ok", printed + "\n"), YES])
+        rendered = [deepseek_r1(request.prompt) for request in asked if isinstance(request, Generate)]
+        assert rendered[1:] == [prompts[2], prompts[3]]
+        assert 1 not in prompts or rendered[0] == prompts[1]
         assert done.verdict is True
-    assert read >= 5
+        compared += 1
+    assert compared >= 5
 
 
 def _requests(text: str) -> dict[int, str]:

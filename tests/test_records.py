@@ -16,7 +16,6 @@ from genprm.types import (
     Method,
     Problem,
     Rationale,
-    Sampling,
     Solution,
     StepCritique,
     Usage,
@@ -39,7 +38,7 @@ RATIONALE = st.builds(
 CRITIQUE = st.builds(
     Critique,
     st.builds(Solution, st.builds(Problem, TEXT), st.tuples(TEXT, TEXT), TEXT, st.none() | st.integers(-1, 1)),
-    st.builds(Method, TEXT, TEXT, sampling=st.builds(Sampling, seed=st.none() | st.integers(0, 2**31))),
+    st.builds(Method, TEXT, TEXT, seed=st.none() | st.integers(0, 2**31)),
     st.sampled_from(["ok", "failed"]),
     st.none() | st.integers(-1, 1),
     st.tuples(st.builds(StepCritique, st.just(0), st.builds(Votes), PROBABILITY, st.booleans(), st.tuples(RATIONALE))),

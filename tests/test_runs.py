@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genprm.errors import ConfigError, InputError
-from genprm.runs import Run, default_folder, digest
+from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.types import Problem, Solution
 
 CONFIG = {"engine": "symbolic", "n": 1}
@@ -85,8 +85,44 @@ def test_a_run_json_that_is_none_is_said(tmp_path: Path) -> None:
 
 
 def test_the_same_configuration_finds_its_own_folder() -> None:
-    assert default_folder("p", CONFIG) == default_folder("p", dict(reversed(CONFIG.items())) and CONFIG)
+    assert default_folder("p", CONFIG) == default_folder("p", dict(reversed(CONFIG.items())))
     assert default_folder("p", CONFIG) != default_folder("p", {**CONFIG, "n": 2})
+
+
+def test_a_run_is_not_continued_by_another_program(tmp_path: Path) -> None:
+    assert config_of_program() == config_of_program()
+    Run(tmp_path, {**CONFIG, "code": "a"}).__exit__()
+    with pytest.raises(ConfigError, match="begun with another version of this program; name another folder"):
+        Run(tmp_path, {**CONFIG, "code": "b"})
+    with pytest.raises(ConfigError, match="begun with n = 1, now it is 2"):  # said first: it says more
+        Run(tmp_path, {**CONFIG, "n": 2, "code": "b"})
+
+
+@pytest.mark.parametrize("folder", ["/dev/null/run", "/proc/run"])
+def test_a_folder_that_cannot_be_made(folder: str) -> None:
+    with pytest.raises(ConfigError, match=folder):
+        Run(Path(folder), CONFIG)
+
+
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from genprm.runs import Run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))  # the file cannot grow beyond it, as on a full disk
+with Run(Path(sys.argv[1]), {"engine": "symbolic", "n": 1}) as run:
+    for n in range(1000):
+        run.append({"problem": {"text": f"problem {n}"}, "steps": ["step"], "id": str(n)})
+"""
+    full = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "File too large" in full.stderr
+    with Run(tmp_path, CONFIG) as run:
+        kept = ids(run)
+        assert kept == [str(n) for n in range(len(kept))]
+        assert len(kept) > 10
+        run.append(solution(len(kept)))
+        assert len(ids(run)) == len(kept) + 1
 
 
 def test_a_digest_tells_other_data() -> None:

@@ -36,7 +36,7 @@ async def open_engine(spec: str, *, model: str | None = None, template: str | No
 async def _made(spec: str, model: str | None, template: str | None) -> Engine:
     # Imports are here because each engine brings its own weight.
     kind, _, rest = spec.partition(":")
-    if kind in ("http", "https"):
+    if kind.lower() in ("http", "https"):
         from genprm.engines.openai import OpenAIEngine
 
         url, _, named = spec.partition("#")

@@ -48,7 +48,8 @@ class OpenAIEngine:
         self._template_name = template
         self._template: Template | None = None
         self._retries = retries
-        key = api_key or next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+        self._extended = True
+        key = _key(api_key)
         try:
             self._http = httpx.AsyncClient(
                 base_url=url.rstrip("/"),
@@ -56,6 +57,8 @@ class OpenAIEngine:
                 timeout=httpx.Timeout(timeout_s, connect=10.0),
                 limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             )
+            if (self._http.base_url.port or 0) > 65535:
+                raise ConfigError(f"{url!r} is no address: ports end at 65535")
         except httpx.InvalidURL as error:
             raise ConfigError(f"{url!r} is no address: {error}") from None
 
@@ -82,17 +85,19 @@ class OpenAIEngine:
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         started = time.perf_counter()
-        body = {"model": self.model, **_sampling_fields(sampling)}
+        body: dict[str, Any] = {"model": self.model, **_sampling_fields(sampling)}
         if prompt.opening:
+            path = "/completions"
             body["prompt"] = self._render(prompt)
-            body["logprobs"] = sampling.logprobs or None
-            reply = await self._call("POST", "/completions", body)
+            if sampling.logprobs:
+                body["logprobs"] = sampling.logprobs
         else:
+            path = "/chat/completions"
             body["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
             if sampling.logprobs:
                 body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-            reply = await self._call("POST", "/chat/completions", body)
-        return _completion(reply, sampling, time.perf_counter() - started)
+        reply = await self._ask(path, body, _extensions(sampling))
+        return _completion(reply, sampling, time.perf_counter() - started, self._here)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -102,10 +107,21 @@ class OpenAIEngine:
         try:
             reply = await self._call("GET", "/models")
         except EngineRefused as refused:
-            if optional and "HTTP 404" in str(refused):
+            if optional and refused.status == 404:
                 return []
             raise
         return _names(reply)
+
+    async def _ask(self, path: str, body: dict[str, Any], extensions: dict[str, Any]) -> dict[str, Any]:
+        """With what vLLM and SGLang understand beyond the API, until a server says that it does not."""
+        if self._extended:
+            try:
+                return await self._call("POST", path, body | extensions)
+            except EngineRefused as refused:
+                if refused.status not in (400, 422) or not any(name in str(refused) for name in extensions):
+                    raise
+                self._extended = False
+        return await self._call("POST", path, body)
 
     def _render(self, prompt: Prompt) -> str:
         if self._template is None:
@@ -121,14 +137,15 @@ class OpenAIEngine:
             wait: float | None = None
             try:
                 response = await self._http.request(method, self._url(path), content=content, headers=headers)
-            except httpx.TransportError as error:
+            except httpx.HTTPError as error:
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             else:
                 if response.is_success:
                     return _decoded(response, self._here)
                 trouble = f"HTTP {response.status_code}: {_message(response)}"
                 if response.status_code not in _RETRIED:
-                    raise EngineRefused(f"{self._here} refused {path}: {trouble}{_hint(response.status_code)}")
+                    hint = _hint(response.status_code)
+                    raise EngineRefused(f"{self._here} refused {path}: {trouble}{hint}", response.status_code)
                 wait = _retry_after(response)
             if attempt < self._retries:
                 await asyncio.sleep(wait if wait is not None else _back_off(attempt))
@@ -144,25 +161,34 @@ class OpenAIEngine:
 
 
 def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
-    """Extensions that plain OpenAI servers do not know are left out where they say nothing."""
+    """What every server knows."""
     fields: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
     }
     if sampling.stop:
-        # vLLM and SGLang know one of the two each; the reply is put right in _closed wherever neither is known.
-        fields |= {"stop": list(sampling.stop), "include_stop_str_in_output": True, "no_stop_trim": True}
+        fields["stop"] = list(sampling.stop)
     if sampling.seed is not None:
         fields["seed"] = sampling.seed
+    return fields
+
+
+def _extensions(sampling: Sampling) -> dict[str, Any]:
+    """What vLLM and SGLang know beyond the API. Where a server does not, protocols put stop strings back themselves."""
+    fields: dict[str, Any] = {}
     if sampling.top_k:
         fields["top_k"] = sampling.top_k
     if sampling.repetition_penalty != 1.0:
         fields["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.stop:
+        fields |= {"include_stop_str_in_output": True, "no_stop_trim": True}
     return fields
 
 
-def _completion(reply: dict[str, Any], sampling: Sampling, seconds: float) -> Completion:
+def _completion(reply: dict[str, Any], sampling: Sampling, seconds: float, here: str) -> Completion:
+    if "choices" not in reply and "error" in reply:
+        raise EngineUnavailable(f"{here} answers with an error: {_said(reply)}")
     try:
         choice = reply["choices"][0]
         message = choice.get("message")
@@ -174,7 +200,7 @@ def _completion(reply: dict[str, Any], sampling: Sampling, seconds: float) -> Co
             text = _closed(text, choice, sampling.stop)
         return Completion(text, finish, _tokens(choice.get("logprobs")), _usage(reply.get("usage")), seconds)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise EngineUnavailable(f"the server's reply is not what the API promises ({type(error).__name__})") from None
+        raise EngineUnavailable(f"the reply of {here} is not what the API promises ({type(error).__name__})") from None
 
 
 def _closed(text: str, choice: dict[str, Any], stops: tuple[str, ...]) -> str:
@@ -197,14 +223,19 @@ def _tokens(logprobs: dict[str, Any] | None) -> tuple[Token, ...]:
         return ()
     if "content" in logprobs:  # chat
         return tuple(
-            Token(item["token"], item["logprob"], {top["token"]: top["logprob"] for top in item["top_logprobs"]})
+            _token(item["token"], item["logprob"], {top["token"]: top["logprob"] for top in item["top_logprobs"]})
             for item in logprobs["content"] or ()
         )
     tops = logprobs.get("top_logprobs") or [None] * len(logprobs["tokens"])
     return tuple(
-        Token(text, -math.inf if logprob is None else float(logprob), dict(top or {}))
+        _token(text, logprob, dict(top or {}))
         for text, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
     )
+
+
+def _token(text: str, logprob: float | None, top: dict[str, float | None]) -> Token:
+    known = {text: float(value) for text, value in top.items() if value is not None}
+    return Token(text, -math.inf if logprob is None else float(logprob), known)
 
 
 def _usage(usage: dict[str, Any] | None) -> Usage:
@@ -225,13 +256,24 @@ def _decoded(response: httpx.Response, here: str) -> dict[str, Any]:
 def _message(response: httpx.Response) -> str:
     """What the server says of its error, in a line."""
     try:
-        reply = msgspec.json.decode(response.content)
-        error = reply.get("error", reply)
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except (msgspec.MsgspecError, AttributeError):
-        text = response.text
-    text = " ".join(text.split())
+        text = _said(msgspec.json.decode(response.content))
+    except (msgspec.MsgspecError, RecursionError):
+        text = " ".join(response.text.split())
     return text[:300] or response.reason_phrase
+
+
+def _said(reply: Any) -> str:
+    error = reply.get("error", reply) if isinstance(reply, dict) else reply
+    return " ".join(str(error.get("message", error) if isinstance(error, dict) else error).split())[:300]
+
+
+def _key(given: str | None) -> str | None:
+    """The key, without the newline that files and pipes leave behind. It is never part of a message."""
+    key = given or next((os.environ[name] for name in KEYS if os.environ.get(name)), "")
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"the key for the server (from {' or '.join(KEYS)}) holds characters that no key has")
+    return key or None
 
 
 def _hint(status: int) -> str:

@@ -12,11 +12,14 @@ Of several ``texts`` the request's seed chooses one, so N samples differ and a r
 """
 
 import asyncio
+import hashlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from genprm import records
 from genprm.errors import EngineUnavailable, InputError
@@ -25,14 +28,13 @@ from genprm.types import Completion, Prompt, Sampling, Token, Usage
 _TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a script."""
 
     text: str = ""
     texts: tuple[str, ...] = ()
     when: str = ""
-    p_yes: float | None = None
+    p_yes: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """Gives the verdict's token this P(Yes) in the log-probabilities; None: none are given."""
     error: str = ""
     delay_s: float = 0.0
@@ -55,11 +57,15 @@ class ScriptedEngine:
     def from_file(cls, path: str) -> "ScriptedEngine":
         """Raises InputError naming the line that is no rule."""
         try:
-            lines = Path(path).read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"no script can be read there ({error})", path) from None
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"no script can be read there: {error.strerror}", path) from None
+        lines = content.split(b"\n")
         rules = [records.from_json(line, Rule, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
-        return cls(rules, f"scripted:{path}")
+        if not rules:
+            raise InputError("the script has no rules", path)
+        # The content is part of the name: a run is not continued with other answers.
+        return cls(rules, f"scripted:{path}#{hashlib.blake2b(content, digest_size=4).hexdigest()}")
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         self.calls += 1

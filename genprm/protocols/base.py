@@ -47,6 +47,11 @@ class CritiqueProtocol(Protocol):
         """Whether one rationale judges a step, or a solution at one go (then ``step`` is 0, ``earlier`` empty)."""
         ...
 
+    @property
+    def executes(self) -> bool:
+        """Whether it asks for code to be run."""
+        ...
+
     def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
         """The conversation about one step; ``earlier`` holds this sample's own rationales of the steps before."""
         ...

@@ -28,7 +28,8 @@ published code, it is in what the latter leaves open, and never in a prompt that
 - a rationale without any verdict is ``no_verdict``, not a reward of 0.5;
 - a verdict is read from the ``<output>`` part that the model itself wrote, never from text that a check printed; two
   contradicting verdicts in one part are none;
-- an analysis that ended without ``</analyze>`` is closed;
+- an analysis that ended without ``</analyze>`` is closed, and so is what a server cut off with its stop string;
+- a fence that closes no new code block runs nothing (the published code runs the block before it once more);
 - a check's output cannot imitate the protocol's own tags or the chat template's.
 """
 
@@ -36,7 +37,7 @@ import math
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.sandbox.result import Result
@@ -80,8 +81,16 @@ class GenPRMProtocol:
     max_calls: int = 3
     """Generate calls from the code on, before the verdict is forced."""
 
-    name = "genprm"
-    scope: Literal["step"] = "step"
+    name: ClassVar[str] = "genprm"
+    scope: ClassVar[Literal["step"]] = "step"
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or self.max_calls < 1:
+            raise ValueError("max_tokens and max_calls must be at least 1")
+
+    @property
+    def executes(self) -> bool:
+        return self.verify and self.execute
 
     def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
         draft = Draft(ANALYZE.format(t=step + 1) if self.analyze else "")
@@ -118,25 +127,26 @@ class GenPRMProtocol:
 
     def _judged(self, talk: "_Talk", draft: Draft) -> Generator[Request, object, "Verdict | None"]:
         """From the opening of the code (or of the verdict) to the verdict; None past the budget."""
-        running = self.verify and self.execute
-        stops = (STOP_CODE, STOP_VERDICT) if running else (STOP_VERDICT,)
+        opened = len(draft.text) - len(VERIFY)
+        stops = (STOP_CODE, STOP_VERDICT) if self.executes else (STOP_VERDICT,)
+        n_run = 0
         for call in range(self.max_calls):
             left = self.max_tokens - talk.spent
             if left <= 0:
                 return None
             written = yield from talk.write(draft, left, *stops)
-            direct = not self.verify and call == 0
-            verdict = read_verdict(written, forced=direct)
-            if verdict is not None or not running or _over(written):
+            verdict = read_verdict(written, forced=not self.verify and call == 0)
+            if written.finish == "stop":
+                draft.text += missing_stop(draft.text[opened:])
+            if verdict is not None or not self.executes or _over(written, draft):
                 return verdict
-            code = last_code_block(draft.text)
-            if code is None:
-                output = "Code format error: No code found."
-            else:
-                output = format_output((yield from draft.execute(code)))
-            if not draft.text.endswith("\n"):
-                draft.text += "\n"
-            draft.text += f"[Code Output]\n\n```\n{output}\n```\n"
+            blocks, _ = code_blocks(draft.text[opened:])
+            if len(blocks) > n_run:
+                n_run = len(blocks)
+                output = format_output((yield from draft.execute(blocks[-1])))
+                draft.text += f"[Code Output]\n\n```\n{output}\n```\n"
+            elif not draft.text.endswith(STOP_CODE):
+                return None  # it ended its turn with neither code nor verdict
         return None
 
     def _reopened(self, kept: str, text: str) -> str:
@@ -146,9 +156,9 @@ class GenPRMProtocol:
         return text + ("</verify>\n" if self.verify else "") + JUDGE
 
 
-def _over(written: Completion) -> bool:
+def _over(written: Completion, draft: Draft) -> bool:
     """Whether the model has nothing more to say: cut off, or past its verdict without having given one."""
-    return written.finish == "length" or written.text.endswith(STOP_VERDICT)
+    return written.finish == "length" or draft.text.endswith(STOP_VERDICT)
 
 
 @dataclass(slots=True)
@@ -201,23 +211,53 @@ def p_yes(tokens: Sequence[Token], yes: bool) -> float | None:
     """P(Yes) / (P(Yes) + P(No)) at the verdict's token; None without log-probabilities.
 
     As published: the last ``Yes`` (or ``No``) token counts, and where the other word is not among the alternatives,
-    the smallest log-probability there stands in for it.
+    the smallest log-probability there stands in for it. Where there are no alternatives, nothing can.
     """
     said, other = ("Yes", "No") if yes else ("No", "Yes")
     token = next((token for token in reversed(tokens) if token.text.strip() == said), None)
-    if token is None or not token.top:
+    if token is None:
         return None
-    against = token.top.get(token.text.replace(said, other), min(token.top.values()))
+    alternatives = {text: logprob for text, logprob in token.top.items() if text != token.text}
+    if not alternatives:
+        return None
+    against = alternatives.get(token.text.replace(said, other), min(alternatives.values()))
     difference = against - token.logprob if yes else token.logprob - against
     return 1 / (1 + math.exp(min(difference, 700.0)))
 
 
-def last_code_block(text: str) -> str | None:
-    """The code of the last closed ```` ```python ```` block, stripped; None where there is none."""
-    block, position = None, 0
-    while (start := text.find("```python", position)) >= 0 and (end := text.find("```", start + 9)) >= 0:
-        block, position = text[start + 9 : end].strip(), end + 3
-    return block
+def code_blocks(text: str) -> tuple[list[str], bool]:
+    """The closed ```` ```python ```` blocks of ``text``, and whether one is left open. A fence fills its line."""
+    blocks: list[str] = []
+    block: list[str] | None = None
+    other = False  # inside of a fence that is no Python, such as an output
+    for line in text.split("\n"):
+        fence = line.strip()
+        if block is not None:
+            if fence == "```":
+                blocks.append("\n".join(block).strip("\n"))
+                block = None
+            else:
+                block.append(line)
+        elif other:
+            other = fence != "```"
+        elif fence.startswith("```python"):
+            block = []
+        else:
+            other = fence.startswith("```")
+    return blocks, block is not None
+
+
+def missing_stop(text: str) -> str:
+    """The stop string that ended ``text``, where the server has cut it off and not said which it was.
+
+    An open code block was ended by its fence, an open ``<output>`` by its tag; otherwise the model ended its turn.
+    """
+    if text.endswith((STOP_CODE, STOP_VERDICT)):
+        return ""
+    newline = "" if text.endswith("\n") else "\n"
+    if code_blocks(text)[1]:
+        return newline + STOP_CODE.lstrip("\n")
+    return newline + STOP_VERDICT if "<output>" in text.rpartition("</output>")[2] else ""
 
 
 def format_output(result: Result) -> str:

@@ -8,7 +8,7 @@ from which number the paragraphs are counted.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft
 from genprm.types import NO_ERROR, Message, Prompt, Sampling, Solution
@@ -38,8 +38,13 @@ class JudgeProtocol:
     """The number of the first paragraph. ProcessBench counts from 0. With 1, an answer of 0 is no verdict."""
     max_tokens: int = 8192
 
-    name = "judge"
-    scope: Literal["solution"] = "solution"
+    name: ClassVar[str] = "judge"
+    scope: ClassVar[Literal["solution"]] = "solution"
+    executes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError("max_tokens must be at least 1")
 
     def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
         draft = Draft()
