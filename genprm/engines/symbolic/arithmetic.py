@@ -57,6 +57,9 @@ def compare(left: Node, right: Node, relation: str, quote: str, rounded: bool) -
     if isinstance(a, complex) or isinstance(b, complex):
         return Claim("arithmetic", quote, left, right, holds=False)
     gap = abs(float(a) - float(b))
+    if relation == "~" and _is_misrounded(left, right, float(a), float(b)):
+        half = Fraction(1, 2 * 10**right.decimals)
+        return Claim("rounding", quote, left, right, "~", tolerance=half, holds=False)
     tolerance = _tolerance(left, right, a, b, rounded or relation == "~")
     if gap <= float(tolerance):
         return Claim("rounding", quote, left, right, "~", tolerance=tolerance)
@@ -64,6 +67,19 @@ def compare(left: Node, right: Node, relation: str, quote: str, rounded: bool) -
         generous = max(tolerance, Fraction(max(abs(float(a)), abs(float(b))) / 50).limit_denominator(10**6))
         return Claim("rounding", quote, left, right, "~", tolerance=generous, holds=gap <= float(generous))
     return Claim("arithmetic", quote, left, right, holds=False)
+
+
+def _is_misrounded(left: Node, right: Node, a: float, b: float) -> bool:
+    """``10/3 = 3.4``, about: neither the nearest number of two or three digits nor the truncated one.
+
+    Only of quantities that are looked up or computed in one go: in a longer calculation something may have been rounded
+    on the way. With more digits the last one is often off by one, and nobody minds.
+    """
+    plain = left.op in {"pi", "sqrt", "div"} and all(arg.op == "num" and not arg.decimals for arg in left.args)
+    if not plain or right.op != "num" or not right.decimals or len(right.name.replace(".", "").lstrip("0")) > 3:
+        return False
+    unit = 10.0**-right.decimals
+    return abs(a - b) > 0.501 * unit and not -1e-9 <= a - b < unit
 
 
 def _ordered(left: Node, right: Node, a: Value, b: Value, relation: str, quote: str) -> Claim:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from genprm.engines.symbolic.tree import Node
 
-Kind = Literal["arithmetic", "rounding", "comparison", "congruence", "identity", "solution", "derivation", "words"]
+Kind = Literal[
+    "arithmetic", "rounding", "comparison", "congruence", "identity", "solution", "derivation", "substitution", "words"
+]  # fmt: skip
 
 Point = tuple[tuple[str, Node], ...]
 """Values for the symbols."""

@@ -2,12 +2,14 @@
 
 from genprm.engines.symbolic.algebra import identity_claims
 from genprm.engines.symbolic.arithmetic import congruence, numeric_claim
+from genprm.engines.symbolic.carried import carried_claims
 from genprm.engines.symbolic.chains import Chain
 from genprm.engines.symbolic.claim import Claim
 from genprm.engines.symbolic.context import Context
 from genprm.engines.symbolic.derivations import derivation_claims
-from genprm.engines.symbolic.doubts import cut_before, denied, excused, is_number, modulus_after, speaks_rounded
+from genprm.engines.symbolic.doubts import cut_before, denied, excused, modulus_after, speaks_rounded
 from genprm.engines.symbolic.quotes import quote
+from genprm.engines.symbolic.solving import solution_claims
 from genprm.engines.symbolic.tree import number, symbols
 from genprm.engines.symbolic.wordings import word_claims
 
@@ -21,6 +23,8 @@ def find_claims(context: Context) -> tuple[Claim, ...]:
         *word_claims(context.step),
         *identity_claims(context),
         *derivation_claims(context),
+        *solution_claims(context),
+        *carried_claims(context),
     ]
     unique = {(claim.quote, claim.left, claim.right, claim.relation): claim for claim in found}
     ranked = sorted(unique.values(), key=lambda claim: claim.holds)[:MAX_CLAIMS]
@@ -67,4 +71,4 @@ def _congruent_pair(context: Context, chain: Chain, index: int) -> Claim | None:
     if claim is None or claim.holds:
         return claim
     doubtful = (index == 0 and cut_before(chain)) or denied(context.step, chain, outright=True)
-    return None if doubtful or (is_number(left.expression.node) and index == 0 and not chain.continued) else claim
+    return None if doubtful else claim

@@ -37,6 +37,7 @@ P_REFUTED: dict[Kind, float] = {
     "comparison": 0.16,
     "congruence": 0.25,
     "rounding": 0.38,
+    "substitution": 0.20,
     "words": 0.25,
 }
 P_CONFIRMED = 0.62

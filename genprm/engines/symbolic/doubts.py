@@ -36,6 +36,8 @@ _WORD_BEFORE = re.compile(
     r"divided|per|multiplied|squared|every|root|square|cube)|(?:\d|add(?:ed|s|ing)?|ratio|compared|respect|close|next|"
     r"added|from|up from|related|proportional|go|goes|back|power|exponent) to)" + _END
 )
+_NEW_CLAUSE = re.compile(r", and" + _END)
+_LISTING = re.compile(r"\b(?:sum|product|difference|between|average|mean|of|add|adding|multiply|multiplying)\b")
 _LABEL_BEFORE = re.compile(
     r"(?:^|[:.,;(=\n]|\b(?:as|is|that|have|get|gives|so|since|because|then|where|calculate|compute))[\s$({\\]*$"
 )
@@ -110,6 +112,8 @@ def cut_before(chain: Chain) -> bool:
         return not (chain.before.rstrip(" ($\\[")[-1:] == ":" and first.text != "+")
     if first.text == "-" and chain.before.rstrip()[-1:].isalnum():
         return True
+    if _NEW_CLAUSE.search(chain.before) and not _LISTING.search(chain.before):
+        return False
     return not first.math and _WORD_BEFORE.search(chain.before) is not None
 
 

@@ -15,6 +15,7 @@ _KINDS = {
     "identity": "two expressions said to be equal for all values",
     "solution": "a value said to solve an equation",
     "derivation": "an equation said to follow from another",
+    "substitution": "a result at values that were given before",
     "words": "a calculation in words",
 }
 

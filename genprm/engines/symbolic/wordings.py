@@ -4,13 +4,14 @@ Each phrase is one pattern over the cleaned text, without nested repetition, and
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from genprm.engines.symbolic.arithmetic import compare
 from genprm.engines.symbolic.chains import Step
 from genprm.engines.symbolic.claim import Claim, Kind
 from genprm.engines.symbolic.doubts import is_denied_text
+from genprm.engines.symbolic.sayings import sayings
 from genprm.engines.symbolic.tree import Node
 from genprm.engines.symbolic.values import Undecided
 
@@ -37,16 +38,16 @@ _PRIME = re.compile(
 
 def word_claims(step: Step) -> list[Claim]:
     """Claims of all phrases, in no particular order."""
-    return [claim for find, make in _PHRASES for claim in _found(step, find, make)]
+    found = [(m, *make(m)) for find, make in _PHRASES for m in list(find.finditer(step.text))[:6]]
+    return list(_claims(step, [*found, *sayings(step.text)]))
 
 
-def _found(step: Step, pattern: re.Pattern[str], make: Callable[[re.Match[str]], tuple[Node, Node]]) -> Iterator[Claim]:
-    for match in list(pattern.finditer(step.text))[:6]:
+def _claims(step: Step, found: Iterable[tuple[re.Match[str], Node, Node]]) -> Iterator[Claim]:
+    for match, left, right in found:
         if is_denied_text(step.text, match.start(), match.end()):
             continue
         quote = " ".join(match.group().split())
         try:
-            left, right = make(match)
             claim = compare(left, right, "=", quote, False)
         except (Undecided, ZeroDivisionError, ValueError):
             continue
