@@ -31,6 +31,10 @@ WRONG: list[Case] = [
         "A number and its double make 30. What is it?",
         (r"We have \(n + 2n = 30\).", "That is easy.", "So the answer is $n = 12$."),
     ),
+    (
+        "Find all solutions of $x + y = 3$, $y + z = 5$, $x + z = 4$.",
+        ("So $x = 1$, $y = 2$ and $z = 4$.",),
+    ),
     # values carried
     (PLAIN := "Answer.", (GIVEN, "Then $a^2 + b^2 = 35$.")),
     (PLAIN, (GIVEN, r"This makes \(2a - b = 8\).")),

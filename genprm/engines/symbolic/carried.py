@@ -2,6 +2,7 @@
 ``a^2 + b^2 = 35``; ``f(x) = 2x + 1``, so ``f(3) = 8``."""
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 
 from genprm.engines.symbolic.arithmetic import compare
@@ -30,23 +31,29 @@ _HEAD = re.compile(r"([fghFGHPQRpq])\(([a-z])\)")
 
 def carried_claims(context: Context) -> list[Claim]:
     """Claims of the step in letters whose values are known, and of functions whose formula is known."""
+    pairs = list(_pairs(context))
+    if not pairs:
+        return []
     known = bindings(context)
     formulas = _formulas(context)
-    if not known and not formulas:
-        return []
-    claims = []
     rounded = speaks_rounded(context.background)
+    claims = []
+    for chain, index in pairs:
+        claim = _at_values(context, chain, index, known, rounded) or _of_formula(context, chain, index, formulas)
+        if claim is not None:
+            claims.append(claim)
+    return claims
+
+
+def _pairs(context: Context) -> Iterator[tuple[Chain, int]]:
+    """Results: letters or calls on one side only."""
     for chain in context.step.chains:
         for index, relation in enumerate(chain.relations):
             left, right = chain.members[index].expression, chain.members[index + 1].expression
-            if relation != "=" or left is None or right is None or not (symbols(left.node) | symbols(right.node)):
+            if relation != "=" or left is None or right is None or not _is_result(left.node, right.node):
                 continue
-            if _is_doubtful(context, chain, index, left, right):
-                continue
-            claim = _at_values(context, chain, index, known, rounded) or _of_formula(context, chain, index, formulas)
-            if claim is not None:
-                claims.append(claim)
-    return claims
+            if not _is_doubtful(context, chain, index, left, right):
+                yield chain, index
 
 
 def _is_doubtful(context: Context, chain: Chain, index: int, left: Expression, right: Expression) -> bool:
@@ -67,7 +74,7 @@ def _at_values(context: Context, chain: Chain, index: int, known: dict[str, Bind
     here: Place = (len(context.earlier) + 1, chain.start)
     if not names or not all(name in known and known[name].place <= here for name in names):
         return None
-    if not _is_result(left.node, right.node) or _is_found_later(context, chain, names):
+    if _is_found_later(context, chain, names):
         return None
     if _is_stated_before(context, left.node, right.node):
         return None
@@ -76,9 +83,12 @@ def _at_values(context: Context, chain: Chain, index: int, known: dict[str, Bind
 
 
 def _is_result(left: Node, right: Node) -> bool:
-    """An expression of letters on one side only, and no zero on the other: else it may be an equation to be solved."""
+    """An expression of letters, or a call, on one side only: else it may be an equation to be solved, as it may be with
+    a zero on the other."""
     first, second = (left, right) if symbols(left) else (right, left)
-    return bool(first.args) and not symbols(second) and not (second.op == "num" and second.value == 0)
+    if symbols(second) or not (first.args or "(" in first.name):
+        return False
+    return not (first.args and second.op == "num" and second.value == 0)
 
 
 def _is_found_later(context: Context, chain: Chain, names: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from genprm.engines.symbolic.claim import Claim, Point
 from genprm.engines.symbolic.doubts import is_number
 from genprm.engines.symbolic.identities import environment, in_degrees
-from genprm.engines.symbolic.tree import Node, has, is_real, render
+from genprm.engines.symbolic.tree import Node, has, is_real, render, symbol
 from genprm.engines.symbolic.values import Undecided, evaluate
 from genprm.engines.symbolic.writer import MATH, MPMATH, SYMPY, Writer, identifiers
 
@@ -79,7 +79,7 @@ def _lines(claim: Claim) -> list[str]:
     left, right = claim.left, claim.right
     if has(left, "deg") or has(right, "deg"):
         left, right = in_degrees(left), in_degrees(right)
-    trees = [left, right, *(value for point in claim.points for _, value in point)]
+    trees = [left, right, *(part for point in claim.points for name, value in point for part in (symbol(name), value))]
     real = any(is_real(tree) for tree in trees)
     writer = Writer(real, identifiers(trees))
     sides = [f"left = {writer.write(left)}", f"right = {writer.write(right)}"]

@@ -38,9 +38,14 @@ _SAYINGS = tuple(
     )
     for pattern in (pattern + _A + _UNIT + _IS + r"\$?" + _B + _UNIT,)
 )
-_WORDS = re.compile(
-    r"(?i:hal[fv]|third|quarter|f[io]fth|fourth|sixth|eighth|tenth|twi|doub|thric|trip|times|than|the s|the p|the d)"
-)
+_MARKS = {
+    "part": ("half of", "halves of", "third", "quarter", "fourth", "fifth", "sixth", "eighth", "tenth"),
+    "fold": ("twice", "double", "thrice", "triple"),
+    "times": (" times ",),
+    "more": (" than ",),
+    "pair": ("the sum", "the product", "the difference"),
+}
+"""Words without which a pattern need not be tried."""
 _CONDITION = re.compile(r"\b(?:if|suppos\w*|when|assum\w*|let|would|whether|guess\w*|try\w*|which)\b", re.IGNORECASE)
 _GOES_ON = {
     "and", "so", "which", "but", "because", "since", "then", "in", "for", "as", "we", "by", "the", "while", "thus",
@@ -55,9 +60,10 @@ _MEASURED = re.compile(
 def sayings(text: str) -> list[tuple[re.Match[str], Node, Node]]:
     """Every saying in a cleaned text: where it stands, what it computes, and what it says comes out."""
     out: list[tuple[re.Match[str], Node, Node]] = []
-    if _WORDS.search(text) is None:
-        return out
+    lowered = text.lower()
     for name, pattern in _SAYINGS:
+        if not any(mark in lowered for mark in _MARKS[name]):
+            continue
         for match in list(pattern.finditer(text))[:6]:
             if _is_conditional(text, match.start()) or not _same_unit(match):
                 continue

@@ -241,8 +241,9 @@ def _claims(
         because = "problem" if len(equation.names) == 1 else "system"
         relation = "near" if loose else "="
         sides = equation.left, equation.right
+        mine = tuple(tuple(pair for pair in point if pair[0] in equation.names) for point in points)
         out.append(
-            Claim("solution", quote, *sides, relation, tuple(points), because=because, holds=all(verdicts)),
+            Claim("solution", quote, *sides, relation, mine, because=because, holds=all(verdicts)),
         )
     return out
 
