@@ -1,12 +1,12 @@
-"""The parts of an expression that begin with a token of their own: numbers, names, groups, functions."""
+"""The parts of an expression that begin with a token of their own: numbers, names, groups."""
 
 from fractions import Fraction
 
 from genprm.engines.symbolic.cursor import MAX_DEPTH, MAX_DIGITS, Cursor, NotUnderstood
 from genprm.engines.symbolic.lexer import Token
-from genprm.engines.symbolic.tree import TRIGONOMETRIC, Node, number, symbol
+from genprm.engines.symbolic.tree import Node, number, symbol
 
-_CLOSING = {"(": ")", "[": "]", "{": "}", "{{": "\\}"}
+CLOSING = {"(": ")", "[": "]", "{": "}", "{{": "\\}"}
 _CALLED = set("fghFGHPQRSTpqNVWEDL")
 
 
@@ -16,7 +16,7 @@ def times(left: Node, right: Node) -> Node:
 
 
 class Atoms(Cursor):
-    """Atoms; what stands inside of them is read by the three methods that the grammar adds."""
+    """Atoms; what stands inside of them is read by the methods that functions and grammar add."""
 
     def expression(self) -> Node:
         raise NotImplementedError
@@ -28,6 +28,12 @@ class Atoms(Cursor):
         raise NotImplementedError
 
     def exponent(self) -> Node:
+        raise NotImplementedError
+
+    def function(self, name: str) -> Node:
+        raise NotImplementedError
+
+    def fraction(self) -> Node:
         raise NotImplementedError
 
     def mixed(self, whole: Node) -> Node:
@@ -60,7 +66,7 @@ class Atoms(Cursor):
         if token.kind == "func":
             return self.function(token.text)
         if token.kind == "op" and token.text in {"(", "[", "{"}:
-            return self.closed(_CLOSING[token.text])
+            return self.closed(CLOSING[token.text])
         if token.kind == "op" and token.text == "|":
             return Node("abs", (self.closed("|"),))
         raise NotUnderstood(token.text)
@@ -155,124 +161,3 @@ class Atoms(Cursor):
             text += token.text
         self.i = start
         raise NotUnderstood("call")
-
-    def function(self, name: str) -> Node:
-        if name == "frac":
-            return self.fraction()
-        if name in {"boxed", "fbox"}:
-            self.expect("{")
-            return self.closed("}")
-        if name == "sqrt":
-            return self.root()
-        if name == "pi":
-            return Node("pi")
-        if name == "binom":
-            return Node("binom", (self.group(), self.group()))
-        if name in {"lfloor", "lceil"}:
-            return Node(name[1:], (self.closed("r" + name[1:]),))
-        if name in {"lvert", "vert"}:
-            return Node("abs", (self.closed("rvert" if name == "lvert" else "vert"),))
-        if name in {"gcd", "lcm", "max", "min"}:
-            return self.pairwise(name)
-        if name in {"sum", "prod"}:
-            return self.big(name)
-        if name in {"log", "ln", "lg", "exp", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan"}:
-            return self.applied(name)
-        raise NotUnderstood(name)
-
-    def fraction(self) -> Node:
-        token = self.peek()
-        if token is not None and token.kind == "num":  # \frac12, \frac1{2}
-            if token.text.isdigit() and len(token.text) == 2:
-                self.i += 1
-                top, below = (Node("num", name=d, value=Fraction(d)) for d in token.text)
-                return Node("div", (top, below))
-            if len(token.text) != 1:
-                raise NotUnderstood("frac")
-        return Node("div", (self.group(), self.group()))
-
-    def root(self) -> Node:
-        if self.take("["):
-            degree = self.closed("]")
-            return Node("root", (self.group(), degree))
-        if self.at("(", "{"):
-            return Node("sqrt", (self.atom(),))
-        token = self.peek()
-        if token is not None and token.kind == "num" and len(token.text) > 1 and token.math:
-            raise NotUnderstood("\\sqrt12")
-        return Node("sqrt", (self.atom(),))
-
-    def pairwise(self, name: str) -> Node:
-        closing = _CLOSING[self.next_open()]
-        values = [self.expression()]
-        while self.take(","):
-            values.append(self.expression())
-        self.expect(closing)
-        if len(values) < 2:
-            raise NotUnderstood(name)
-        out = values[0]
-        for value in values[1:]:
-            out = Node(name, (out, value))
-        return out
-
-    def next_open(self) -> str:
-        token = self.next()
-        if token.text not in {"(", "{", "["}:
-            raise NotUnderstood("argument")
-        return token.text
-
-    def big(self, name: str) -> Node:
-        self.expect("_")
-        self.expect("{")
-        variable = self.next()
-        equals = self.next()
-        if variable.kind != "sym" or equals.text != "=":
-            raise NotUnderstood(name)
-        low = self.closed("}")
-        self.expect("^")
-        high = self.group() if self.at("{") else self.atom()
-        body = self.term()
-        return Node(name, (symbol(variable.text), low, high, body))
-
-    def applied(self, name: str) -> Node:
-        name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan"}.get(name, name)
-        base: Node | None = None
-        if name == "log" and self.take("_"):
-            base = self.group()
-        power: Node | None = None
-        if self.take("^"):
-            power = self.exponent()
-            if power.op != "num":
-                raise NotUnderstood("inverse function")
-        out = self.applied_node(name, base, self.argument())
-        return out if power is None else Node("pow", (out, power))
-
-    def applied_node(self, name: str, base: Node | None, argument: Node) -> Node:
-        if name in TRIGONOMETRIC:
-            self.flags.add("trig")
-            return Node(name, (Node("deg", (argument,)) if self.reading.degrees else argument,))
-        if name != "log":
-            return Node(name, (argument,))
-        if base is not None:
-            return Node("log", (argument, base))
-        self.flags.add("log")
-        if self.reading.log_base == 0:
-            return Node("ln", (argument,))
-        return Node("log", (argument, number(self.reading.log_base)))
-
-    def argument(self) -> Node:
-        """What a function without parentheses applies to: ``\\sin 2x``, ``\\ln 5``."""
-        if self.at("(", "{", "["):
-            inner = self.atom()
-            if self.at("^"):
-                self.flags.add("argument")
-            return inner
-        value = self.factor()
-        while self.peek() is not None and (self.peek().kind == "sym" or self.at("pi")):  # type: ignore[union-attr]
-            value = times(value, self.factor())
-        if self.at("/") and value.op != "deg":
-            self.flags.add("slash")
-            if self.reading.tight:
-                self.i += 1
-                value = Node("div", (value, self.factor()))
-        return value

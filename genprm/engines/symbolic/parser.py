@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from genprm.engines.symbolic.atoms import Atoms, times
+from genprm.engines.symbolic.atoms import times
 from genprm.engines.symbolic.cursor import MAX_DEPTH, MAX_TOKENS, READINGS, Expression, NotUnderstood, Reading
+from genprm.engines.symbolic.functions import Functions
 from genprm.engines.symbolic.lexer import Token
 from genprm.engines.symbolic.tree import Node
 
@@ -22,7 +23,7 @@ def parse(tokens: Sequence[Token], reading: Reading = READINGS[0]) -> Expression
     return Expression(node, frozenset(parser.units), frozenset(parser.flags))
 
 
-class _Parser(Atoms):
+class _Parser(Functions):
     """Sums, products and powers."""
 
     def expression(self) -> Node:

@@ -1,20 +1,17 @@
-"""Values that a step concludes, put back into the equations of the problem."""
+"""Values that a step concludes, put back into the equations of the problem or of the steps before."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from genprm.engines.symbolic.bindings import is_plain
-from genprm.engines.symbolic.chains import Chain, Step
+from genprm.engines.symbolic.chains import Step
 from genprm.engines.symbolic.claim import Claim, Point
-from genprm.engines.symbolic.cleaning import clean
+from genprm.engines.symbolic.conclusions import Found, assignments, boxed_answer, concluded
 from genprm.engines.symbolic.context import Context, Equation, equations
 from genprm.engines.symbolic.derivations import has_steps
 from genprm.engines.symbolic.doubts import cut_out
 from genprm.engines.symbolic.identities import environment
-from genprm.engines.symbolic.lexer import lex
-from genprm.engines.symbolic.parser import parse
-from genprm.engines.symbolic.tree import Node, has, symbols, walk
+from genprm.engines.symbolic.tree import walk
 from genprm.engines.symbolic.values import Undecided, evaluate
 
 _ASKED = re.compile(r"\b(?:solv|find|what|compute|determine|calculate|evaluate|how|enter|express)", re.IGNORECASE)
@@ -25,40 +22,7 @@ _OTHER_TASK = re.compile(
     r"|function|polynomial|inequalit|\\le|\\ge|[<>]|\bnot\b|no (?:real )?solution|complex|imaginary|\|",
     re.IGNORECASE,
 )
-_CONCLUDES = re.compile(
-    r"\b(?:so|therefore|thus|hence|solutions?|answer|gives?|giving|get|yields?|implies|conclude|find|must be|equals?"
-    r"|which means|means|roots?|leaves|and|or|to|obtain|have|then|simplifies|is)\b|\\Rightarrow|\\implies|\\boxed"
-    r"|\\to\b|=>",
-    re.IGNORECASE,
-)
-_EXCUSE = re.compile(
-    r"\b(?:if|let|let's|suppos\w*|assum\w*|case|cases|try|trying|tried|test\w*|guess\w*|at|when|whenever|extraneous"
-    r"|reject\w*|discard\w*|check\w*|verif\w*|not|n't|contradict\w*|impossible|invalid|minimum|maximum|where|vertex|axis"
-    r"|start\w*|begin\w*|consider\w*|set|setting|substitut\w*|sub|plug\w*|derivative|between|interval|bound\w*|either"
-    r"|undefined|domain|would|could|might|may|can't|cannot|however|but|otherwise|instead|same|other|another|new|choos\w*"
-    r"|pick\w*|quadratic formula|approximat\w*|midpoint|critical|boundary|denominator|numerator|excluded?|except|unless"
-    r"|possib\w*|first|least|smallest|largest|greatest)\b|\bfor\s[\s$\\(]{0,4}[a-z]\s?=|\\ne|\\pm|\\approx|[<>]|\\le\b"
-    r"|\\ge\b|\\in\b|\bfor (?:some|which|all|any|every|each)\b",
-    re.IGNORECASE,
-)
-_WANTED = re.compile(
-    r"(?:solve for|find|what is|value of|compute|determine)\s+"
-    r"(?:the (?:real )?(?:value|solution|number) (?:of |for )?)?"
-    r"\$?([a-z])\$?\s*(?:[.?,:]|if|such|when|given|in\b|for\b|\Z)",
-    re.IGNORECASE,
-)
-_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]{0,40}\}){1,80})\}")
 MAX_VALUES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A value that the step concludes for a letter."""
-
-    name: str
-    value: Node
-    start: int
-    end: int
 
 
 def solution_claims(context: Context) -> list[Claim]:
@@ -72,11 +36,11 @@ def _of_earlier_steps(context: Context) -> list[Claim]:
     Which of the equations is the one to be solved is not known, so a value is refuted only where it solves none.
     """
     out = []
-    for one in _concluded(context.step):
+    for one in concluded(context.step):
         if not is_plain(context.background, one.name) or len(_definitions(context, one.name)) > 1:
             continue
         steps = (*context.earlier, context.step)
-        others = [a for step in steps for a in _assignments(step) if a.name == one.name]
+        others = [a for step in steps for a in assignments(step) if a.name == one.name]
         made = [
             e for step in steps for e in equations(step)
             if e.names == {one.name} and (step is not context.step or e.chain.end <= one.start)
@@ -139,7 +103,7 @@ def _is_loose(equation: Equation) -> bool:
 def _in_one_unknown(context: Context, given: Sequence[Equation], name: str) -> list[Claim]:
     if len(given) != 1 or "sym" in {given[0].left.op, given[0].right.op} or _redefined(context, name):
         return []
-    found = [one for one in _concluded(context.step) if one.name == name] or _boxed(context, name)
+    found = [one for one in concluded(context.step) if one.name == name] or boxed_answer(context, name)
     points = [((name, one.value),) for one in found]
     return _claims(context, given, points, found)
 
@@ -148,13 +112,13 @@ def _in_several(context: Context, given: Sequence[Equation], names: frozenset[st
     """Every letter has one value in the text so far, and the last of them is found in this step."""
     if len(given) < len(names) or any(_redefined(context, name) for name in names):
         return []
-    values: dict[str, _Found] = {}
+    values: dict[str, Found] = {}
     for step in (*context.earlier, context.step):
-        for one in _assignments(step):
+        for one in assignments(step):
             if one.name in values and values[one.name].value != one.value:
                 return []
             values[one.name] = one
-    now = [one for one in _concluded(context.step) if one.name in names]
+    now = [one for one in concluded(context.step) if one.name in names]
     if not now or not names <= values.keys():
         return []
     point: Point = tuple((name, values[name].value) for name in sorted(names))
@@ -169,64 +133,8 @@ def _steps(context: Context) -> str:
     return "\n".join(step.text for step in (*context.earlier, context.step))
 
 
-def _concluded(step: Step) -> list[_Found]:
-    """Values in sentences that conclude, and that excuse nothing."""
-    return [
-        one for one in _assignments(step)
-        if _CONCLUDES.search(_sentence(step.text, one.start, one.start))
-        and not _EXCUSE.search(_sentence(step.text, one.start, one.end + 60))
-    ]  # fmt: skip
-
-
-def _sentence(text: str, start: int, end: int) -> str:
-    first = max(text.rfind(mark, 0, start) for mark in (". ", "\n\n", "? "))
-    return text[max(first, start - 200, 0) : end]
-
-
-def _assignments(step: Step) -> Iterator[_Found]:
-    for chain in step.chains:
-        letter = chain.members[0].expression
-        value = chain.members[-1].expression
-        if letter is None or value is None or letter.node.op != "sym" or set(chain.relations) != {"="}:
-            continue
-        if (
-            symbols(value.node)
-            or value.flags & {"percent", "degrees", "mixed", "slash", "call"}
-            or not _is_real(value.node)
-        ):
-            continue
-        if not cut_out(chain, len(chain.relations) - 1) and not _is_listed(step.text, chain):
-            yield _Found(letter.node.name, value.node, chain.start, chain.end)
-
-
-def _is_real(value: Node) -> bool:
-    try:
-        return not has(value, "imaginary") and not isinstance(evaluate(value), complex)
-    except Undecided:
-        return False
-
-
-def _is_listed(text: str, chain: Chain) -> bool:
-    """``x = 1, 2``."""
-    return re.match(r"[\s$\\)]{0,4},\s?[\s$\\(]{0,4}(?:-?\d|\\frac|\\text)", text[chain.end :]) is not None
-
-
-def _boxed(context: Context, name: str) -> list[_Found]:
-    """``\\boxed{5}``, where the problem asks for the unknown itself."""
-    wanted = _WANTED.search(context.problem.text)
-    boxes = list(_BOXED.finditer(context.step.text))
-    if wanted is None or wanted[1] != name or len(boxes) != 1 or _EXCUSE.search(context.step.text):
-        return []
-    expression = parse(lex("$" + clean(boxes[0][1]) + "$")[1:-1])
-    if expression is None or symbols(expression.node) or expression.flags & {"percent", "degrees", "mixed", "slash"}:
-        return []
-    if expression.units or not _is_real(expression.node):
-        return []
-    return [_Found(name, expression.node, boxes[0].start(), boxes[0].end())]
-
-
 def _claims(
-    context: Context, given: Sequence[Equation], points: Sequence[Point], found: Sequence[_Found]
+    context: Context, given: Sequence[Equation], points: Sequence[Point], found: Sequence[Found]
 ) -> list[Claim]:
     if not 0 < len(points) <= MAX_VALUES:
         return []
