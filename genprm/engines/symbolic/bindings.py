@@ -75,7 +75,7 @@ def _agree(a: Node, b: Node) -> bool:
     return close(evaluate(a), evaluate(b))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _assigned(step: Step) -> tuple[tuple[str, Binding | None], ...]:
     return tuple(pair for chain in step.chains for pair in _of_chain(step, chain))
 

@@ -34,13 +34,13 @@ class Context:
     """All the text so far, this step included."""
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def read_cached(text: str) -> Step:
     """Steps are read again for every later step of their solution."""
     return read_step(text)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def equations(step: Step) -> tuple[Equation, ...]:
     """Equations with symbols, identities left out."""
     return tuple(_equations(step))

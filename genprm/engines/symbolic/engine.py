@@ -57,7 +57,7 @@ class SymbolicEngine:
             pieces, finish = pieces[: sampling.max_tokens], "length"
             text = "".join(pieces)
         tokens = tuple(_token(piece, said.p_yes) for piece in pieces) if sampling.logprobs > 0 else ()
-        read = len(_pieces(prompt.opening)) + sum(len(_pieces(message.content)) for message in prompt.messages)
+        read = len(_pieces(prompt.opening)) + sum(_length(message.content) for message in prompt.messages)
         usage = Usage(prompt_tokens=read, completion_tokens=len(pieces), calls=1)
         return Completion(
             text, "length" if finish == "length" else "stop", tokens, usage, time.perf_counter() - started
@@ -138,6 +138,12 @@ def _cut(text: str, sampling: Sampling) -> tuple[str, str]:
 def _pieces(text: str) -> list[str]:
     """Words and signs, each with the white space before it."""
     return _TOKEN.findall(text)
+
+
+@lru_cache(maxsize=4096)
+def _length(text: str) -> int:
+    """In pieces. Kept, because a conversation is read again at each of its turns."""
+    return len(_pieces(text))
 
 
 def _token(piece: str, p_yes: float | None) -> Token:

@@ -1,0 +1,70 @@
+"""What the README says is what happens."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def timeless(text: str) -> str:
+    """Without what differs from run to run."""
+    return re.sub(r"[\d.]+ m?s\b", "TIME", text).strip()
+
+
+def test_the_first_example_is_the_real_output() -> None:
+    command = [sys.executable, "-m", "genprm", "critique", "examples/bakery.md"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert timeless(blocks("text")[0]) == timeless(done.stdout)
+
+
+def test_the_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = blocks("python")
+    exec(first, {})
+    assert capsys.readouterr().out.splitlines() == ["1", "2 + 12 = 14, the text says 15: False", ""]
+
+    from genprm.types import Problem, Solution
+
+    body = second.replace('"http://localhost:8000/v1"', '"symbolic"').replace("\n", "\n    ")
+    names: dict[str, object] = {"solutions": [Solution(Problem("What is 3 * 4?"), ("3 * 4 = 13.",), "one")]}
+    exec("async def main():\n    " + body, names)
+    asyncio.run(names["main"]())  # type: ignore[operator]
+    assert capsys.readouterr().out.startswith("one 0 [0.")
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
+def test_make_knows_what_the_readme_names(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_command_of_the_readme_is_one() -> None:
+    for line in "".join(blocks("sh")).splitlines():
+        if match := re.search(r"\bgenprm ([a-z]+(?: (?:processbench|scores))?)", line.partition("#")[0]):
+            command = [sys.executable, "-m", "genprm", *match[1].split(), "--help"]
+            assert subprocess.run(command, capture_output=True, check=False).returncode == 0, line
+            options = re.findall(r" (--?[a-z][a-z-]*)", line.partition("#")[0].partition("genprm")[2])
+            help_ = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            assert all(option in help_ for option in options), line
+
+
+def test_links_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert targets
+    for target in targets:
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_version_is_said_once() -> None:
+    import genprm
+
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == genprm.__version__
