@@ -63,8 +63,6 @@ async def open_critic(
         if opened.protocols is not None and asked.name not in opened.protocols:
             spoken = ", ".join(sorted(opened.protocols))
             raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
-        if asked.executes:
-            await _started(sandbox)
         method = Method(
             engine=opened.name,
             protocol=_label(asked),
@@ -77,7 +75,10 @@ async def open_critic(
             top_p=top_p,
             top_k=top_k,
         )
-        yield Critic(opened, sandbox, asked, method, concurrency=concurrency)
+        critic = Critic(opened, sandbox, asked, method, concurrency=concurrency)
+        if asked.executes:
+            await _started(sandbox)
+        yield critic
 
 
 def critique(problem: str, solution: str | Sequence[str], *, engine: str = "symbolic", **options: Any) -> Critique:

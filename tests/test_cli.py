@@ -135,12 +135,14 @@ def test_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert "[bold]" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_no_unicode(tmp_path: Path) -> None:
     done = genprm("critique", str(ROOT / "examples" / "bakery.md"), PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "First error: step 3." in done.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     example = ROOT / "examples" / "bakery.md"
     for asked in (f"critique {example} --full", f"critique {example} --json", "schema", "doctor"):
@@ -149,6 +151,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         assert (done.returncode, done.stderr) == (141, ""), asked
 
 
+@pytest.mark.slow
 def test_a_run_of_critiques_goes_on(tmp_path: Path, rows: Path, direct: list[str]) -> None:
     run = str(tmp_path / "run")
     first = genprm("critique", str(rows / "two.jsonl"), "--json", "--run", run, *direct)
@@ -187,6 +190,7 @@ def test_processbench(rows: Path, direct: list[str], tmp_path: Path) -> None:
     assert json.loads((folder / "run.json").read_text())["versions"]["genprm"]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(rows: Path, direct: list[str], tmp_path: Path) -> None:
     """SIGKILL, twice: the same table as an undisturbed run, and no row judged twice or lost."""
     command = ["eval", "processbench", "--data", str(rows), *direct, "--run"]
@@ -212,6 +216,7 @@ def test_killed_in_the_middle_and_started_again(rows: Path, direct: list[str], t
     assert judged == {row["id"]: 1 for row in ROWS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_hand(rows: Path, direct: list[str], tmp_path: Path, how: signal.Signals) -> None:
     results = tmp_path / "run" / "results.jsonl"
@@ -249,6 +254,7 @@ def until(true: Any, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_rows_that_the_engine_failed_on_are_judged_again_when_asked(rows: Path, tmp_path: Path) -> None:
     works = False
 
@@ -274,6 +280,7 @@ def test_rows_that_the_engine_failed_on_are_judged_again_when_asked(rows: Path, 
     assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 31
 
 
+@pytest.mark.slow
 def test_the_judge_end_to_end(rows: Path, tmp_path: Path) -> None:
     script = tmp_path / "judge.jsonl"
     script.write_text('{"texts": ["Step two is odd. \\\\boxed{1}", "All is well. \\\\boxed{-1}", "Hm."]}')
@@ -306,6 +313,7 @@ def test_many_rows_are_judged_at_once_and_shown_in_order(rows: Path, tmp_path: P
     assert [json.loads(line)["solution"]["id"] for line in done.stdout.splitlines()] == [row["id"] for row in ROWS]
 
 
+@pytest.mark.slow
 def test_stopped_while_the_input_is_read() -> None:
     for how in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(
@@ -392,6 +400,7 @@ def test_options_that_do_not_fit(args: list[str], said: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("run", ["/dev/null/x", "/proc/x"])
+@pytest.mark.slow
 def test_a_run_that_cannot_be_kept(run: str, rows: Path) -> None:
     assert_refused(genprm("eval", "processbench", "--data", str(rows), "--run", run), run)
 
@@ -402,6 +411,7 @@ def test_the_critique_of_a_row_that_is_not_there(rows: Path) -> None:
     assert_refused(genprm("eval", "scores", "--data", str(rows), "--threshold", "nan"), "threshold")
 
 
+@pytest.mark.slow
 def test_names_are_no_markup(tmp_path: Path) -> None:
     row = {"id": "[/x] [b]\x1b[2J", "problem": "p", "steps": ["1 + 1 = 3"], "label": 0}
     (tmp_path / "[red].jsonl").write_text(json.dumps(row))
@@ -413,6 +423,7 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
     assert f"report: {tmp_path}/[/run]/report.json" in done.stdout
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written() -> None:
     command = f"{sys.executable} -m genprm critique {ROOT / 'examples' / 'bakery.md'} --json > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)

@@ -18,6 +18,8 @@ import pytest
 
 from genprm.sandbox import Limits, Result, Sandbox, SandboxError
 
+pytestmark = pytest.mark.slow
+
 LOOP = "while True: pass"
 
 

@@ -129,6 +129,7 @@ def test_bombs_are_read_within_a_bound(text: str) -> None:
     assert time.process_time() - started < 2.0
 
 
+@pytest.mark.slow
 def test_checks_of_bombs_run_within_a_bound() -> None:
     async def run() -> list[float]:
         async with Sandbox() as sandbox, sandbox.session() as session:
