@@ -486,10 +486,13 @@ def test_schema_is_json() -> None:
     assert "Critique" in json.loads(genprm("schema").stdout)["$defs"]
 
 
-def test_every_command_has_help_and_it_is_quick() -> None:
-    for command in ([], ["critique"], ["eval"], ["eval", "processbench"], ["eval", "scores"], ["doctor"], ["schema"]):
+@pytest.mark.parametrize("command", ["", "critique", "eval", "eval processbench", "eval scores", "doctor", "schema"])
+def test_every_command_has_help_and_it_is_quick(command: str) -> None:
+    took = []
+    for _ in range(3):  # the best of three: other work on the machine is not what is measured
         began = time.perf_counter()
-        done = genprm(*command, "--help")
-        assert done.returncode == 0
-        assert "usage: genprm" in done.stdout
-        assert time.perf_counter() - began < 1  # 0.1 s on a quiet machine
+        done = genprm(*command.split(), "--help")
+        took.append(time.perf_counter() - began)
+    assert done.returncode == 0
+    assert "usage: genprm" in done.stdout
+    assert min(took) < 0.4
