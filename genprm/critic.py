@@ -23,6 +23,7 @@ from genprm.types import (
     Check,
     Completion,
     Critique,
+    CritiqueOutcome,
     Method,
     Rationale,
     Sampling,
@@ -98,7 +99,8 @@ class Critic:
                 async for step in judged:
                     steps.append(step)
                     yield step
-            critique = self._whole(solution, steps)
+            verdict = voting.first_error(steps, len(solution.steps), self.method.vote)
+            critique = self._whole(solution, verdict, steps, [r for step in steps for r in step.rationales])
         yield replace(critique, seconds=time.perf_counter() - started)
 
     async def _steps(self, solution: Solution) -> AsyncGenerator[StepCritique, None]:
@@ -164,34 +166,33 @@ class Critic:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._judgement(solution, sample)) for sample in range(self.method.n)]
         judgements = tuple(task.result() for task in tasks)
-        first, outcome = voting.judge_indices(judgements)
-        return Critique(
-            solution,
-            self.method,
-            outcome,
-            first,
-            voting.steps_from_indices(judgements, len(solution.steps)),
-            judgements,
-            error=next((r.error for r in judgements if r.error), "") if outcome != "ok" else "",
-            usage=sum((r.usage for r in judgements), Usage()),
-        )
+        steps = voting.steps_from_indices(judgements, len(solution.steps))
+        return self._whole(solution, voting.judge_indices(judgements), steps, judgements, judgements)
 
     async def _judgement(self, solution: Solution, sample: int) -> Rationale:
         async with self.sandbox.session() as session:
             talk = self.protocol.rationale(solution, 0, (), self._sampling(solution, 0, sample))
             return await self._held(talk, session, sample)
 
-    def _whole(self, solution: Solution, steps: Sequence[StepCritique]) -> Critique:
-        first, outcome = voting.first_error(steps, len(solution.steps), self.method.vote)
-        rationales = [r for step in steps for r in step.rationales]
+    def _whole(
+        self,
+        solution: Solution,
+        verdict: tuple[int | None, CritiqueOutcome],
+        steps: Sequence[StepCritique],
+        sampled: Sequence[Rationale],
+        judgements: tuple[Rationale, ...] = (),
+    ) -> Critique:
+        """The critique that all ``sampled`` rationales, of steps or of the whole, come to."""
+        first, outcome = verdict
         return Critique(
             solution,
             self.method,
             outcome,
             first,
             tuple(steps),
-            error=next((r.error for r in rationales if r.error), "") if outcome != "ok" else "",
-            usage=sum((r.usage for r in rationales), Usage()),
+            judgements,
+            error=next((r.error for r in sampled if r.error), "") if outcome != "ok" else "",
+            usage=sum((r.usage for r in sampled), Usage()),
         )
 
     def _sampling(self, solution: Solution, step: int, sample: int) -> Sampling:

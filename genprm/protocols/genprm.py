@@ -104,7 +104,7 @@ class GenPRMProtocol:
             analysis = draft.text.removeprefix(ANALYZE.format(t=step + 1)).partition("</analyze>")[0].strip()
         kept = draft.text
         draft.text += VERIFY if self.verify else JUDGE
-        verdict = yield from self._judged(talk, draft)
+        verdict = yield from self._judged(talk, draft, len(kept))
         forced = verdict is None
         if verdict is None:
             draft.text = self._reopened(kept, draft.text)
@@ -125,9 +125,8 @@ class GenPRMProtocol:
             turns += [Message("assistant", rationale), Message("user", paragraph)]
         return tuple(turns)
 
-    def _judged(self, talk: "_Talk", draft: Draft) -> Generator[Request, object, "Verdict | None"]:
-        """From the opening of the code (or of the verdict) to the verdict; None past the budget."""
-        opened = len(draft.text) - len(VERIFY)
+    def _judged(self, talk: "_Talk", draft: Draft, opened: int) -> Generator[Request, object, "Verdict | None"]:
+        """From the opening of the code (or of the verdict), at ``opened``, to the verdict; None past the budget."""
         stops = (STOP_CODE, STOP_VERDICT) if self.executes else (STOP_VERDICT,)
         n_run = 0
         for call in range(self.max_calls):

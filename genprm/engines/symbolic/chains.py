@@ -39,13 +39,8 @@ class Chain:
     """Its first member is the last one of the chain before: a new row of a display."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Tokens between two breaks."""
-
-    tokens: tuple[Token, ...]
-    broken_by: str
-    """The break that ends it."""
+Piece = tuple[Token, ...]
+"""Tokens between two breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def read_step(text: str) -> Step:
             chains.append(chain)
             if len(chains) >= MAX_CHAINS:
                 break
-        if piece.tokens:
+        if piece:
             previous = chain
     return Step(cleaned, tuple(tokens), tuple(chains))
 
@@ -85,12 +80,12 @@ def _pieces(tokens: Sequence[Token]) -> list[Piece]:
         elif token.kind == "op" and token.text in ")]}":
             depth = max(0, depth - 1)
         if _breaks(tokens, i, depth):
-            pieces.append(Piece(tuple(current), token.text))
+            pieces.append(tuple(current))
             current = []
             depth = 0
         elif token.kind != "brk":
             current.append(token)
-    pieces.append(Piece(tuple(current), "end"))
+    pieces.append(tuple(current))
     return pieces
 
 
@@ -135,7 +130,7 @@ def _members(tokens: Sequence[Token]) -> tuple[list[list[Token]], list[Token]]:
 
 
 def _chain(piece: Piece, text: str, previous: Chain | None) -> Chain | None:
-    members, relations = _members(piece.tokens)
+    members, relations = _members(piece)
     if not relations or len(relations) > MAX_RELATIONS:
         return None
     continued = False

@@ -135,7 +135,7 @@ def _claim(run: _Run, equation: Equation, text: str) -> Claim | None:
             if verdict is None:
                 return None
             if verdict:
-                return _made(equation, source, [at(run.name, root)], text, loose, True, backwards=True)
+                return _made(equation, source, [at(run.name, root)], text, loose, True)
             misses.append((source, root))
         for root in solutions(source):
             verdict = satisfied(equation, run.name, root, loose)
@@ -144,12 +144,10 @@ def _claim(run: _Run, equation: Equation, text: str) -> Claim | None:
     if not misses:
         return None
     source = misses[0][0]
-    return _made(equation, source, [at(run.name, root) for root in mine], text, loose, False, backwards=True)
+    return _made(equation, source, [at(run.name, root) for root in mine], text, loose, False)
 
 
-def _made(
-    equation: Equation, source: Equation, points: list[Point], text: str, loose: bool, holds: bool, backwards: bool
-) -> Claim:
+def _made(equation: Equation, source: Equation, points: list[Point], text: str, loose: bool, holds: bool) -> Claim:
     kind: Kind = "solution" if _assigns(equation) else "derivation"
     return Claim(
         kind, text, source.left, source.right, "near" if loose else "=", tuple(points[:3]), False,

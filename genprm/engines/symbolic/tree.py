@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-MAX_NODES = 400
-
 
 @dataclass(frozen=True, slots=True)
 class Node:
