@@ -18,12 +18,28 @@ exist, where no mount namespace can be had; a session that fills the scratch spa
 without a mount namespace); what the missing layers leave open at ``level="process"``.
 """
 
+from genprm.sandbox.blocking import BlockingSandbox, BlockingSession, run
 from genprm.sandbox.errors import SandboxError
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
-from genprm.sandbox.pool import Level, Sandbox
+from genprm.sandbox.pool import Level, Policy, Sandbox
 from genprm.sandbox.result import Result, Status
 from genprm.sandbox.session import Session
-from genprm.sandbox.sync import run
+from genprm.sandbox.stats import Histogram, Stats
 
-__all__ = ["Layer", "Level", "Limits", "Result", "Sandbox", "SandboxError", "Session", "Status", "run"]
+__all__ = [
+    "BlockingSandbox",
+    "BlockingSession",
+    "Histogram",
+    "Layer",
+    "Level",
+    "Limits",
+    "Policy",
+    "Result",
+    "Sandbox",
+    "SandboxError",
+    "Session",
+    "Stats",
+    "Status",
+    "run",
+]

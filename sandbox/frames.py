@@ -7,19 +7,27 @@ own: the step number and the nonce keep a stray frame from passing for the answe
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from genprm.sandbox.result import Status
 
-_REQUEST = struct.Struct("!I8sI")
+_REQUEST = struct.Struct("!BI8sI")
 _REPLY = struct.Struct("!I8sBBIII")
 
 REQUEST_BYTES = _REQUEST.size
 STATUSES: tuple[Status, ...] = ("ok", "error", "timeout", "memory", "output_limit")
 """What a child may claim; ``refused`` and ``crashed`` are for the host to say."""
-READ_STDIN, CUT = 1, 2
+READ_STDIN, CUT, LAST = 1, 2, 4
+"""Flags of a reply: the check asked for input; its output was cut; the process ends with this reply."""
 MAX_ERROR, MAX_TRACEBACK = 2_000, 2_000
 RECORD_BYTES = 64 * 1024
 """Longest record between host and zygote."""
+BORN = b"\x01"
+"""First byte on the channel of a session's fork, from the new process."""
+
+Order = Literal["run", "review", "fork"]
+"""What a child is asked to do: run a check; hold it against the policy; fork, with a channel that follows."""
+_ORDERS: tuple[Order, ...] = ("run", "review", "fork")
 
 
 class FrameError(Exception):
@@ -28,16 +36,17 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One check to run."""
+    """One order to a child."""
 
     step: int
     nonce: bytes
-    code: str
+    code: str = ""
+    order: Order = "run"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a child says of one check."""
+    """What a child says of one order."""
 
     status: Status
     stdout: bytes = b""
@@ -48,13 +57,13 @@ class Reply:
 
 def encode_request(request: Request) -> bytes:
     code = request.code.encode()
-    return _REQUEST.pack(request.step, request.nonce, len(code)) + code
+    return _REQUEST.pack(_ORDERS.index(request.order), request.step, request.nonce, len(code)) + code
 
 
-def decode_request_header(header: bytes) -> tuple[int, bytes, int]:
-    """Step, nonce, and length of the code that follows."""
-    step, nonce, length = _REQUEST.unpack(header)
-    return step, nonce, length
+def decode_request_header(header: bytes) -> tuple[Order, int, bytes, int]:
+    """Order, step, nonce, and length of the code that follows."""
+    order, step, nonce, length = _REQUEST.unpack(header)
+    return _ORDERS[order], step, nonce, length
 
 
 def encode_reply(step: int, nonce: bytes, reply: Reply) -> bytes:
@@ -69,7 +78,7 @@ def decode_reply(data: bytes | bytearray, request: Request, output_bytes: int) -
     if len(data) < _REPLY.size:
         return None
     step, nonce, status, flags, *lengths = _REPLY.unpack_from(data)
-    if (step, nonce) != (request.step, request.nonce):
+    if step != request.step or nonce != request.nonce:
         raise FrameError("a reply to something that was not asked")
     if status >= len(STATUSES) or any(n > most for n, most in zip(lengths, _most(output_bytes), strict=True)):
         raise FrameError("a malformed reply")

@@ -1,4 +1,4 @@
-"""The host's side of one zygote: starts it, has it fork children, hears of their ends, puts it away."""
+"""The host's side of one zygote: starts it, has children forked and kept in reserve, hears of their ends."""
 
 import asyncio
 import contextlib
@@ -7,88 +7,71 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from collections import deque
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from genprm.sandbox.errors import SandboxError
-from genprm.sandbox.frames import RECORD_BYTES
+from genprm.sandbox.forks import Gate
+from genprm.sandbox.frames import BORN, RECORD_BYTES, FrameError, Request
+from genprm.sandbox.inside.preload import environment
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
-from genprm.sandbox.preload import ENVIRONMENT, PASSED_ON
+from genprm.sandbox.worker import Child, Exit
 
 _START_S = 60.0
 _FORK_S = 20.0
+_SPLIT_S = 5.0
 _STOP_S = 5.0
+_AT_ONCE = 4
+"""Orders on their way at once: the socket's buffer has room for them, and the zygote is never without work."""
+_CREDENTIALS = struct.Struct("=iII")
 # Empty packages, so that the zygote loads the few modules it needs and nothing of the host's (asyncio, engines).
 _BOOT = """
 import sys, types
 for name in ("genprm", "genprm.sandbox"):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [sys.argv[1]]
-from genprm.sandbox.boot import main
+from genprm.sandbox.inside.boot import main
 main(int(sys.argv[2]))
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    """How a child ended."""
+class Plan:
+    """How the warm process is to be made."""
 
-    code: int | None = None
-    """Exit code, negative for a signal; None where the zygote was lost with it."""
-    cpu_s: float = 0.0
-
-
-class Child:
-    """One session's process, as the host holds it."""
-
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket, exit: "asyncio.Future[Exit]") -> None:
-        self.channel = channel
-        self.exit = exit
-        self._pid = pid
-        self._pidfd = pidfd
-
-    def cpu_s(self) -> float:
-        """CPU seconds so far, by the kernel's clock of that process."""
-        try:
-            return time.clock_gettime((~self._pid << 3) | 2)
-        except OSError:
-            return self.exit.result().cpu_s if self.exit.done() else 0.0
-
-    def kill(self) -> None:
-        """By descriptor and not by number: a number may belong to another process by now."""
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    def dispose(self) -> None:
-        """Kill it and let go of it."""
-        self.kill()
-        self.channel.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+    limits: Limits = field(default_factory=Limits)
+    seed: int | None = 0
+    preload: tuple[str, ...] = ()
+    spares: int = 0
+    """Children forked ahead of need."""
 
 
 class Nursery:
     """One zygote and its children. Of no more use once ``lost``."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.layers: tuple[Layer, ...] = ()
         self.files = False
         self.network = False
         self.lost = False
-        self._limits = limits
+        self.gate: Gate | None = None
+        self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._births: dict[int, asyncio.Future[tuple[int, int]]] = {}
+        self._numbers = 0
+        self._births: dict[int, tuple[socket.socket, asyncio.TimerHandle]] = {}
+        self._adoptions: dict[int, asyncio.Future[None]] = {}
         self._exits: dict[int, asyncio.Future[Exit]] = {}
+        self._pids: dict[int, int] = {}
+        self._spares: deque[Child] = deque()
+        self._waiting: deque[asyncio.Future[Child]] = deque()
         self._gone = asyncio.Event()
-        self._turn = asyncio.Lock()
         self._base = tempfile.mkdtemp(prefix="genprm-sandbox-")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -102,7 +85,6 @@ class Nursery:
         self._loop.add_reader(self._control, self._hear)
 
     def _launch(self, control: int) -> subprocess.Popen[bytes]:
-        environment = ENVIRONMENT | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         here = os.path.dirname(os.path.abspath(__file__))
         with open(os.path.join(self._base, "log"), "wb") as log:
             return subprocess.Popen(
@@ -110,7 +92,7 @@ class Nursery:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=environment,
+                env=environment(self._plan.seed),
                 cwd="/",
                 pass_fds=(control,),
                 start_new_session=True,
@@ -118,7 +100,10 @@ class Nursery:
 
     async def start(self) -> None:
         """Wait until the zygote is warm."""
-        order = {"host": os.getpid(), "base": self._base, "limits": asdict(self._limits)}
+        root = os.path.join(self._base, "root")
+        os.mkdir(root)
+        plan = asdict(self._plan)
+        order = {"host": os.getpid(), "base": root, **{name: plan[name] for name in ("limits", "seed", "preload")}}
         with contextlib.suppress(OSError):  # where it died at once, the end of the connection says so
             self._control.send(json.dumps(order).encode())
         try:
@@ -126,45 +111,143 @@ class Nursery:
                 await self._ready
         except TimeoutError:
             raise SandboxError(f"the sandbox did not start within {_START_S:g} s") from None
+        self._order_what_is_wanted()
 
-    async def fork(self, session: int) -> Child:
-        """A new child, fresh from the warm process."""
+    # --- children --------------------------------------------------------------------------------------------------
+
+    async def fork(self) -> Child:
+        """A child fresh from the warm process; one from the reserve, where there is one."""
+        while self._spares:
+            child = self._spares.popleft()
+            self._order_what_is_wanted()
+            if child.quiet():
+                return child
+            child.dispose()
+        if self.lost:
+            raise SandboxError("the sandbox process was lost")
+        waiting: asyncio.Future[Child] = self._loop.create_future()
+        self._waiting.append(waiting)
+        self._order_what_is_wanted()
+        return await waiting
+
+    @property
+    def has_spare(self) -> bool:
+        return bool(self._spares)
+
+    def _order_what_is_wanted(self) -> None:
+        """Those that are waited for, and the reserve, a few at a time."""
+        while not self.lost and len(self._births) < _AT_ONCE:
+            wanted = sum(not waiting.done() for waiting in self._waiting) + self._plan.spares - len(self._spares)
+            if len(self._births) >= wanted:
+                return
+            try:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            except OSError as error:
+                self._fail(f"no channel to be had: {error}")
+                return
+            ours.setblocking(False)
+            number = self._next_number()
+            self._births[number] = ours, self._loop.call_later(_FORK_S, self._on_silence)
+            with theirs:
+                self._tell({"do": "fork", "number": number}, theirs.fileno())
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        self._exits[self._numbers] = self._loop.create_future()
+        return self._numbers
+
+    def _tell(self, record: dict[str, Any], descriptor: int) -> None:
+        try:
+            socket.send_fds(self._control, [json.dumps(record).encode()], [descriptor])
+        except OSError:
+            self._lose()
+
+    def _on_silence(self) -> None:
+        """An order that is not carried out: this zygote is beyond help."""
+        self._process.kill()
+
+    def _fail(self, why: str) -> None:
+        """Tell the one who has waited longest; without anybody, the reserve stays smaller."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(SandboxError(why))
+                return
+
+    async def split(self, origin: Child, step: int) -> Child:
+        """A second process with all that ``origin`` has in memory. Where that fails, ``origin`` is killed."""
+        assert self.gate is not None
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         except OSError as error:
             raise SandboxError(f"no channel to be had: {error}") from error
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
             with theirs:
-                async with self._turn:  # one at a time, so that the socket's buffer always has room
-                    exit = self._exits[session] = self._loop.create_future()
-                    pid, pidfd = await self._order(session, theirs)
-        except BaseException:
+                async with asyncio.timeout(_SPLIT_S):
+                    pid, pidfd = await self._split(origin, step, ours, theirs)
+                    return await self._adopt(pid, pidfd, ours)
+        except BaseException as error:
             ours.close()
+            if self.gate.used(origin.pid):
+                self._end_strays(origin)
+            origin.kill()
+            if isinstance(error, OSError | FrameError | TimeoutError):
+                raise SandboxError(f"the session cannot be forked: {error or 'it did not answer'}") from error
             raise
-        return Child(pid, pidfd, ours, exit)
 
-    async def _order(self, session: int, channel: socket.socket) -> tuple[int, int]:
-        """Have a child forked; its number and descriptor."""
-        birth = self._births[session] = self._loop.create_future()
+    async def _split(self, origin: Child, step: int, ours: socket.socket, theirs: socket.socket) -> tuple[int, int]:
+        """The new process and its descriptor, as the kernel names them."""
+        assert self.gate is not None
+        self.gate.expect(origin.pid)
+        answer = origin.ask(Request(step, os.urandom(8), order="fork"), 0)
+        origin.send_descriptor(theirs.fileno())
+        theirs.close()
+        reply = await answer
+        if reply is None or reply.status != "ok":
+            raise SandboxError(f"the session cannot be forked: {reply.error.decode() if reply else 'it is gone'}")
+        await _readable(ours)
+        said, ancillary, _, _ = ours.recvmsg(len(BORN), socket.CMSG_SPACE(_CREDENTIALS.size))
+        kind = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
+        senders = [data for *found, data in ancillary if tuple(found) == kind]
+        if said != BORN or len(senders) != 1:
+            raise FrameError("the new process does not show itself")
+        pid = _CREDENTIALS.unpack(senders[0])[0]
+        if pid in (origin.pid, 0):
+            raise FrameError("the new process does not show itself")
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        return pid, os.pidfd_open(pid)
+
+    async def _adopt(self, pid: int, pidfd: int, channel: socket.socket) -> Child:
+        number = self._next_number()
+        adopted = self._adoptions[number] = self._loop.create_future()
         try:
-            if self.lost:
-                raise ConnectionResetError
-            socket.send_fds(self._control, [json.dumps({"session": session}).encode()], [channel.fileno()])
-        except OSError as error:
-            del self._births[session], self._exits[session]
-            raise SandboxError("the sandbox process was lost") from error
-        # Shielded: an order that was sent is carried out, and the child's descriptor must reach someone.
-        try:
-            async with asyncio.timeout(_FORK_S):
-                return await asyncio.shield(birth)
-        except asyncio.CancelledError:
-            birth.add_done_callback(_abandon)
+            self._tell({"do": "adopt", "number": number}, pidfd)
+            await adopted
+        except BaseException:
+            self._exits.pop(number, None)
+            os.close(pidfd)
             raise
-        except TimeoutError:
-            birth.add_done_callback(_abandon)
-            self._process.kill()
-            raise SandboxError(f"the sandbox process did not answer for {_FORK_S:g} s") from None
+        finally:
+            self._adoptions.pop(number, None)
+        self._pids[number] = pid
+        return Child(pid, pidfd, channel, self._exits[number])
+
+    def _end_strays(self, origin: Child) -> None:
+        """A check that used the permission to fork for a process of its own does not keep it.
+
+        It cannot leave the process group of its origin, and is a child of the zygote, which is told to look after it.
+        """
+        strays = [pid for pid in _group(os.getpgid(origin.pid)) if pid not in self._pids.values()]
+        for pid in strays:
+            with contextlib.suppress(OSError):
+                pidfd = os.pidfd_open(pid)
+                self._tell({"do": "adopt", "number": self._next_number()}, pidfd)
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.close(pidfd)
+
+    # --- what the zygote says --------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
         """One record from the zygote."""
@@ -180,43 +263,85 @@ class Nursery:
         record = json.loads(data)
         getattr(self, "_on_" + record.pop("event"))(record, *descriptors)
 
-    def _on_ready(self, record: dict[str, Any]) -> None:
+    def _on_ready(self, record: dict[str, Any], listener: int = -1) -> None:
         self.layers = tuple(Layer(*fields) for fields in record["layers"])
         self.files, self.network = record["files"], record["network"]
-        if not record["base_in_use"]:
-            shutil.rmtree(self._base, ignore_errors=True)
+        if record["forks"] and listener >= 0:
+            self.gate = Gate(listener)
+        shutil.rmtree(self._base, ignore_errors=True)
         if not self._ready.done():
             self._ready.set_result(None)
 
     def _on_forked(self, record: dict[str, Any], pidfd: int = -1) -> None:
-        birth = self._births.pop(record["session"])
+        channel, timer = self._births.pop(record["number"])
+        timer.cancel()
         if pidfd < 0:  # the kernel drops a descriptor that we have no room for; the child hangs up with its channel
-            birth.set_exception(SandboxError("no descriptor to be had: too many open files"))
-        else:
-            birth.set_result((record["pid"], pidfd))
+            channel.close()
+            self._fail("no descriptor to be had: too many open files")
+            return
+        pid = self._pids[record["number"]] = _number(pidfd)
+        self._give(Child(pid, pidfd, channel, self._exits[record["number"]]))
+        self._order_what_is_wanted()
+
+    def _give(self, child: Child) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(child)
+                return
+        if len(self._spares) < self._plan.spares:
+            self._spares.append(child)
+        else:  # whoever wanted it went away
+            child.dispose()
 
     def _on_failed(self, record: dict[str, Any]) -> None:
-        self._exits.pop(record["session"])
-        self._births.pop(record["session"]).set_exception(SandboxError(f"no process to be had: {record['why']}"))
+        number, why = record["number"], f"no process to be had: {record['why']}"
+        self._exits.pop(number, None)
+        if number in self._births:
+            channel, timer = self._births.pop(number)
+            timer.cancel()
+            channel.close()
+            self._fail(why)
+        elif (adoption := self._adoptions.get(number)) and not adoption.done():
+            adoption.set_exception(SandboxError(why))
+
+    def _on_adopted(self, record: dict[str, Any]) -> None:
+        if (adoption := self._adoptions.get(record["number"])) and not adoption.done():
+            adoption.set_result(None)
 
     def _on_exit(self, record: dict[str, Any]) -> None:
-        self._exits.pop(record["session"]).set_result(Exit(record["code"], record["cpu_s"]))
+        self._pids.pop(record["number"], None)
+        if exit := self._exits.pop(record["number"], None):
+            exit.set_result(Exit(record["code"], record["cpu_s"]))
+
+    # --- the end ---------------------------------------------------------------------------------------------------
 
     def _lose(self) -> None:
         """The zygote is gone, and its children with it."""
+        if self.lost:
+            return
         self.lost = True
         self._loop.remove_reader(self._control)
         self._gone.set()
         if not self._ready.done():
             self._ready.set_exception(SandboxError(f"the sandbox did not start: {self._last_words()}"))
             self._ready.exception()  # somebody may have stopped waiting
-        for birth in self._births.values():
-            birth.set_exception(SandboxError("the sandbox process was lost"))
-            birth.exception()
+        for channel, timer in self._births.values():
+            timer.cancel()
+            channel.close()
+        self._births.clear()
+        while self._waiting:
+            self._fail("the sandbox process was lost")
+        for adoption in self._adoptions.values():
+            if not adoption.done():
+                adoption.set_exception(SandboxError("the sandbox process was lost"))
         for exit in self._exits.values():
             exit.set_result(Exit())
-        self._births.clear()
         self._exits.clear()
+        while self._spares:
+            self._spares.pop().dispose()
+        if self.gate is not None:
+            self.gate.close()
 
     def _last_words(self) -> str:
         try:
@@ -238,15 +363,35 @@ class Nursery:
         except TimeoutError:
             pass
         finally:
-            if not self.lost:
-                self._lose()
+            self._lose()
             self._control.close()
             self._process.kill()
             self._process.wait()
             shutil.rmtree(self._base, ignore_errors=True)
 
 
-def _abandon(birth: "asyncio.Future[tuple[int, int]]") -> None:
-    """A child that nobody waits for any more: its channel is closed already, so it ends by itself."""
-    if not birth.cancelled() and birth.exception() is None:
-        os.close(birth.result()[1])
+def _number(pidfd: int) -> int:
+    """The process behind a descriptor, numbered as this process numbers them; 0 where it is gone already."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as info:
+        number = next((int(line.split()[1]) for line in info if line.startswith("Pid:")), 0)
+    return max(number, 0)
+
+
+def _group(group: int) -> list[int]:
+    """The processes of a process group."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as stat:
+            if int(stat.read().rpartition(")")[2].split()[2]) == group:
+                found.append(int(name))
+    return found
+
+
+async def _readable(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(channel, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(channel)

@@ -34,4 +34,9 @@ class Result:
     truncated: bool = False
     """True where stdout was cut."""
     flags: tuple[str, ...] = ()
-    """Remarks that are no failure, such as ``stdin`` or a layer that was missing."""
+    """Remarks that are no failure: ``stdin`` (it asked for input), ``policy`` (see there), ``replayed`` and
+    ``state_lost`` (see ``Session``), ``unconfined`` (files or network could be reached)."""
+    policy: tuple[str, ...] = ()
+    """What the static policy says against the code, with line numbers."""
+    layers: tuple[str, ...] = ()
+    """Names of the layers that were in force."""

@@ -3,32 +3,36 @@
 import asyncio
 import os
 import signal
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from genprm.sandbox.errors import SandboxError
-from genprm.sandbox.exchange import Outcome, exchange
-from genprm.sandbox.frames import CUT, READ_STDIN, Reply, Request
+from genprm.sandbox.frames import CUT, LAST, READ_STDIN, Reply, Request
 from genprm.sandbox.limits import Limits
-from genprm.sandbox.nursery import Child, Exit
 from genprm.sandbox.result import Result, Status
 from genprm.sandbox.text import clean, one_line
+from genprm.sandbox.worker import Exit, Outcome, Worker, exchange
 
 if TYPE_CHECKING:
     from genprm.sandbox.pool import Sandbox
 
 
 class Session:
-    """Made by ``Sandbox.session()``. Its process is forked at the first check, so a session without checks costs
-    nothing; a check that takes its process down takes the namespace with it, and the next result says ``state_lost``.
+    """Made by ``Sandbox.session()``. Its process is taken at the first check: a session without checks costs nothing.
+
+    A check that takes its process down takes the namespace with it. The next check gets a fresh process in which the
+    earlier checks were run again (flag ``replayed``) or, where that would cost more than one check may, or does not
+    work out, an empty one (flag ``state_lost``).
     """
 
-    def __init__(self, sandbox: "Sandbox") -> None:
+    def __init__(self, sandbox: "Sandbox", past: Sequence[tuple[str, float]] = ()) -> None:
         self._sandbox = sandbox
-        self._limits = sandbox.limits
-        self._child: Child | None = None
+        self._worker: Worker | None = None
         self._steps = 0
-        self._lost = False
+        self._past = list(past)
+        """What the namespace is made of: the code of each check that ran to an end, and its CPU seconds."""
+        self._fresh = not past
+        """Nothing is missing in the namespace of a new process."""
         self._closed = False
         self._turn = asyncio.Lock()
 
@@ -40,59 +44,118 @@ class Session:
 
     async def run(self, code: str) -> Result:
         """Run one check. Whatever the code does is in the result; only a sandbox that cannot be had is raised."""
-        if refusal := _refusal(code, self._limits):
-            return Result("refused", error=f"Refused: {refusal}")
-        async with self._turn, self._sandbox.slots:
-            if self._closed:
-                raise SandboxError("the session is closed")
-            return await self._run(code)
+        result = await self._run_in_turn(code)
+        self._sandbox.stats.count(result)
+        return result
 
-    async def _run(self, code: str) -> Result:
-        self._drop_if_dead()
-        try:
-            child = self._child = self._child or await self._sandbox.fork()
-        except SandboxError as error:
-            if not self._sandbox.started:
-                raise
-            return Result("crashed", error=f"Crashed: {error}")
+    async def _run_in_turn(self, code: str) -> Result:
+        if refusal := _refusal(code, self._sandbox.limits):
+            return self._refused(refusal)
+        async with self._turn, self._sandbox.slots:
+            self._check_open()
+            review = self._sandbox.review(code)
+            if self._sandbox.policy == "enforce" and (against := await review):
+                return self._refused(against[0], against)
+            try:
+                flags = await self._ready_worker()
+            except SandboxError as error:
+                if not self._sandbox.started:
+                    raise
+                return Result("crashed", error=f"Crashed: {error}", layers=self._sandbox.in_force)
+            outcome = await self._exchange(code)
+            against = await review
+            return _result(outcome, flags, against, self._sandbox.in_force)
+
+    def _refused(self, why: str, against: tuple[str, ...] = ()) -> Result:
+        flags = ("policy",) if against else ()
+        return Result("refused", error=f"Refused: {why}", flags=flags, policy=against, layers=self._sandbox.in_force)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SandboxError("the session is closed")
+
+    async def _ready_worker(self) -> tuple[str, ...]:
+        """Have a process with the session's namespace; the flags that tell where it is not the one of before."""
+        if self._worker is not None and not self._worker.quiet():
+            self._drop()
+        if self._worker is not None:
+            return self._sandbox.flags
+        await self._take_worker()
+        if self._fresh:
+            return self._sandbox.flags
+        self._fresh = True
+        if not self._past or not await self._replay():
+            self._past.clear()
+            return (*self._sandbox.flags, "state_lost")
+        return (*self._sandbox.flags, "replayed")
+
+    async def _take_worker(self) -> None:
+        self._worker = await self._sandbox.worker()
         if self._closed:
             self._drop()
-            raise SandboxError("the session is closed")
-        flags = self._sandbox.flags + (("state_lost",) if self._lost else ())
-        self._steps += 1
-        self._lost = False
-        outcome = None
-        try:
-            outcome = await exchange(child, Request(self._steps, os.urandom(8), code), self._limits)
-        finally:
-            if outcome is None or outcome.reply is None or outcome.reply.status == "timeout" or self._closed:
-                self._drop()
-        result = _result(outcome)
-        return replace(result, flags=flags + result.flags)
+        self._check_open()
 
-    def _drop_if_dead(self) -> None:
-        """Between two checks a child is alive and silent; anything else is the work of a check."""
-        if self._child is None:
-            return
+    async def _replay(self) -> bool:
+        """Run the past again; it may cost what one check may cost. False leaves a fresh process."""
+        past, limits = self._past, self._sandbox.limits
+        spent = sum(cpu for _, cpu in past)
+        if spent <= limits.cpu_s:
+            self._sandbox.stats.replays += 1
+            for code, _ in past:
+                if not _lives_on(await self._exchange(code, remember=False)):
+                    break
+            else:
+                return True
+        if self._worker is None:
+            await self._take_worker()
+        return False
+
+    async def _exchange(self, code: str, *, remember: bool = True) -> Outcome:
+        assert self._worker is not None
+        self._steps += 1
+        request, outcome = Request(self._steps, os.urandom(8), code), None
+        alone = not self._sandbox.slots.locked()
         try:
-            self._child.channel.recv(1)
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._drop()
+            outcome = await exchange(self._worker, request, self._sandbox.limits, alone=alone)
+        finally:
+            if outcome is None or not _lives_on(outcome) or self._closed:
+                self._drop()
+        if remember and _lives_on(outcome):
+            self._past.append((code, outcome.cpu_s))
+        return outcome
+
+    async def fork(self) -> "Session":
+        """A new session that goes on from the state of this one, as it is now; this one goes on too.
+
+        Where the kernel offers no gate for forks the new session runs the checks of this one again before its first
+        (flag ``replayed``).
+        """
+        async with self._turn:
+            self._check_open()
+            forked = self._sandbox.session(self._past)
+            if self._worker is None or not self._worker.quiet():
+                return forked
+            self._steps += 1
+            try:
+                worker = await self._sandbox.split(self._worker, self._steps)
+            except SandboxError:
+                self._drop()
+                return forked
+            if worker is not None:
+                forked._worker, forked._steps, forked._fresh = worker, self._steps, True
+            return forked
 
     def _drop(self) -> None:
-        if self._child is not None:
-            self._child.dispose()
-            self._child = None
-            self._lost = True
+        if self._worker is not None:
+            self._worker.dispose()
+            self._worker = None
+            self._fresh = False
 
     def close(self) -> None:
         """End the session's process. A check that is still running gives ``crashed``."""
         self._closed = True
-        if self._turn.locked() and self._child is not None:
-            self._child.kill()
+        if self._turn.locked() and self._worker is not None:
+            self._worker.kill()
         else:
             self._drop()
         self._sandbox.forget(self)
@@ -109,30 +172,40 @@ def _refusal(code: str, limits: Limits) -> str:
     return "the code holds a NUL character" if "\0" in code else ""
 
 
-def _result(outcome: Outcome) -> Result:
-    if outcome.reply is not None:
-        return _replied(outcome, outcome.reply)
-    status: Status = "crashed"
-    if outcome.overrun:
-        status, error = "timeout", f"Timeout: still running after {outcome.overrun}"
-    elif outcome.broken:
-        error = f"Crashed: it tampered with the sandbox's channel ({outcome.broken})"
-    else:
-        error = f"Crashed: {_death(outcome.exit or Exit())}"
-    return Result(status, error=error, cpu_s=outcome.cpu_s, wall_s=outcome.wall_s)
+def _lives_on(outcome: Outcome) -> bool:
+    return outcome.reply is not None and not outcome.reply.flags & LAST
 
 
-def _replied(outcome: Outcome, reply: Reply) -> Result:
+def _result(outcome: Outcome, flags: tuple[str, ...], against: tuple[str, ...], layers: tuple[str, ...]) -> Result:
+    reply = outcome.reply or _no_reply(outcome)
+    status: Status = reply.status
+    if outcome.reply is None and not outcome.overrun:
+        status = "crashed"
+    if against:
+        flags += ("policy",)
+    if reply.flags & READ_STDIN:
+        flags += ("stdin",)
     return Result(
-        reply.status,
+        status,
         stdout=clean(reply.stdout),
         error=one_line(reply.error),
         traceback=clean(reply.traceback),
         cpu_s=outcome.cpu_s,
         wall_s=outcome.wall_s,
         truncated=bool(reply.flags & CUT),
-        flags=("stdin",) if reply.flags & READ_STDIN else (),
+        flags=flags,
+        policy=against,
+        layers=layers,
     )
+
+
+def _no_reply(outcome: Outcome) -> Reply:
+    """What to say in the place of a process that said nothing (valid)."""
+    if outcome.overrun:
+        return Reply("timeout", error=f"Timeout: still running after {outcome.overrun}".encode())
+    if outcome.broken:
+        return Reply("error", error=f"Crashed: it tampered with the sandbox's channel ({outcome.broken})".encode())
+    return Reply("error", error=f"Crashed: {_death(outcome.exit or Exit())}".encode())
 
 
 def _death(end: Exit) -> str:

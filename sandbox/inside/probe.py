@@ -5,7 +5,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from genprm.sandbox.confine import CHANNEL, Kit, confine
+from genprm.sandbox.inside.confine import CHANNEL, Kit, confine
 
 _SECRETS = ("/etc/passwd", "/proc/self/status", "/etc/hostname")
 _FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/")
@@ -16,20 +16,20 @@ class Findings:
     """What a child could still do."""
 
     files: bool = False
-    """Reads and writes outside its scratch folder are refused."""
+    """Reading what is not Python's, and writing anything at all, are refused."""
     network: bool = False
     """Sockets are refused, or lead nowhere."""
     failed: dict[str, str] = field(default_factory=dict)
     """Layers that could not be put in force, and why."""
 
 
-def probe(kit: Kit, scratch: str) -> Findings:
+def probe(kit: Kit) -> Findings:
     """Confine a child that runs no check, and let it try."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _try_everything(kit, scratch, theirs)
+            _try_everything(kit, theirs)
         finally:
             os._exit(0)
     os.close(theirs)
@@ -41,9 +41,9 @@ def probe(kit: Kit, scratch: str) -> Findings:
     return Findings(**json.loads(said))
 
 
-def _try_everything(kit: Kit, scratch: str, channel: int) -> None:
+def _try_everything(kit: Kit, channel: int) -> None:
     failed: dict[str, str] = {}
-    confine(kit, scratch, channel, lambda name, error: failed.update({name: str(error)}))
+    confine(kit, channel, lambda name, error: failed.update({name: str(error)}))
     files = not any(map(_can_read, _SECRETS)) and not any(map(_can_write, _FOLDERS))
     said = {"files": files, "network": not _can_connect(), "failed": failed}
     os.write(CHANNEL, json.dumps(said).encode())

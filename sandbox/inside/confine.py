@@ -4,14 +4,13 @@ import os
 import resource
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from genprm.sandbox import kernel, landlock, seccomp
+from genprm.sandbox.kernel import calls, seccomp
 from genprm.sandbox.limits import Limits
 
 CHANNEL = 3
 """The child's only open descriptor besides 0, 1 and 2, which lead to /dev/null."""
-_FILE_BYTES = 16 << 20
 _DESCRIPTORS = 64
 
 
@@ -22,23 +21,20 @@ class Kit:
     limits: Limits
     zygote: int
     address_space: int
-    """Virtual memory of the warm interpreter."""
-    landlock: int = 0
-    """Version; 0 for none."""
-    rules: list[tuple[int, int]] = field(default_factory=list)
+    """Virtual memory of the warm interpreter, in bytes."""
+    seed: int | None = 0
     filter: bytes = b""
+    """The seccomp program; empty where there is none."""
+    forks: bool = False
+    """A session can be forked: the filter asks the host each time."""
 
 
-def confine(kit: Kit, scratch: str, channel: int, failed: Callable[[str, OSError], None] | None = None) -> None:
+def confine(kit: Kit, channel: int, failed: Callable[[str, OSError], None] | None = None) -> None:
     """Confine this process. ``failed`` hears of layers that could not be had; without it they are raised."""
     os.setsid()
-    kernel.die_with_parent(signal.SIGKILL)
-    if os.getppid() != kit.zygote:
-        os._exit(1)
-    os.chdir(scratch or "/")
+    die_with_zygote(kit)
+    _close_all_but(channel)
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("landlock", lambda: _files(kit, scratch)),
-        ("descriptors", lambda: _close_all_but(channel)),
         ("rlimits", lambda: _limit(kit)),
         ("seccomp", lambda: seccomp.install(kit.filter) if kit.filter else None),
     ]
@@ -51,17 +47,10 @@ def confine(kit: Kit, scratch: str, channel: int, failed: Callable[[str, OSError
             failed(name, error)
 
 
-def _files(kit: Kit, scratch: str) -> None:
-    if not kit.landlock:
-        return
-    if not scratch:
-        landlock.restrict(kit.landlock, kit.rules)
-        return
-    own = os.open(".", os.O_PATH | os.O_DIRECTORY)
-    try:
-        landlock.restrict(kit.landlock, [*kit.rules, (own, landlock.SCRATCH)])
-    finally:
-        os.close(own)
+def die_with_zygote(kit: Kit) -> None:
+    calls.die_with_parent(signal.SIGKILL)
+    if os.getppid() != kit.zygote:
+        os._exit(1)
 
 
 def _close_all_but(channel: int) -> None:
@@ -73,14 +62,16 @@ def _limit(kit: Kit) -> None:
     memory = kit.address_space + (kit.limits.memory_mb << 20)
     # CPU time adds up over a session; this only backs up the host's own clock, so it is far off.
     cpu = int(kit.limits.cpu_s * 200) + 10
-    for what, value in (
+    limits = [
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
+        (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, _DESCRIPTORS),
-        (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
-    ):
+    ]
+    if not kit.forks:  # it counts all processes of a user, so it cannot let through the one that the host allows
+        limits.append((resource.RLIMIT_NPROC, 0))
+    for what, value in limits:
         resource.setrlimit(what, (value, value))

@@ -1,6 +1,7 @@
 """Runs checks one after the other in one namespace, as plain Python would run them as one program."""
 
 import contextlib
+import io
 import os
 import random
 import signal
@@ -9,8 +10,9 @@ import traceback
 from collections.abc import Callable, Iterable
 from types import FrameType, ModuleType
 
-from genprm.sandbox.capture import Discard, NoInput, Output, OutputLimit, text_in, text_out
-from genprm.sandbox.frames import CUT, READ_STDIN, Reply, Request
+from genprm.sandbox.frames import CUT, LAST, READ_STDIN, Reply, Request
+from genprm.sandbox.inside.capture import Discard, NoInput, Output, OutputLimit, text_in, text_out
+from genprm.sandbox.inside.preload import reseed
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.result import Status
 
@@ -21,47 +23,60 @@ _FRAMES_SHOWN = 8
 class Runner:
     """One session's namespace. ``send`` puts a reply on the channel."""
 
-    def __init__(self, limits: Limits, send: Callable[[Request, Reply], None]) -> None:
+    def __init__(self, limits: Limits, seed: int | None, send: Callable[[Request, Reply], None]) -> None:
         self._limits = limits
         self._send = send
-        self._running = False
+        self._running: Request | None = None
         self._main = ModuleType("__main__")
         sys.modules["__main__"] = self._main
         sys.argv = ["-c"]
-        self._out = Output(limits.output_bytes)
-        self._stdout = text_out(self._out)
-        random.seed(0)
+        self._out, self._err, self._in = Output(limits.output_bytes), Discard(), NoInput()
+        self._streams = text_in(self._in), text_out(self._out), text_out(self._err)
+        self.prepare()
+        if seed is None:
+            reseed(None)
+        else:
+            random.seed(seed)  # Python gives a fork fresh randomness
+
+    def rehearse(self) -> None:
+        """Run nothing, as a check is run: what is shared with the warm process until it is touched is then our own."""
+        self.run(Request(0, b"", "print(end='')"))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Whatever can be done before the next check comes, so that it need not wait for it."""
+        stdin, stdout, stderr = self._streams
+        # The same streams as long as they are whole: a check may hold on to the ``stdout`` of an earlier one.
+        if self._out.cut or not _open(stdout):
+            self._out = Output(self._limits.output_bytes)
+            stdout = text_out(self._out)
+        if not _open(stderr):
+            stderr = text_out(self._err)
+        if self._in.asked or not _open(stdin):
+            self._in = NoInput()
+            stdin = text_in(self._in)
+        self._streams = stdin, stdout, stderr
+        self._out.data = bytearray()
+        for number in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(number, self._stop)
 
     def run(self, request: Request) -> Reply:
-        out, stdin = self._fresh_output(), NoInput()
-        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = text_out(Discard())  # type: ignore[misc]
-        sys.stdin = sys.__stdin__ = text_in(stdin)  # type: ignore[misc]
+        out = self._out
+        sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
         name = f"{_OWN}{request.step}>"
-        self._arm(request, out, name)
+        self._running = request
+        signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)
+        signal.setitimer(signal.ITIMER_REAL, self._limits.wall_s)
         try:
             status, error, where = self._execute(request.code, name)
             with contextlib.suppress(ValueError, OutputLimit):  # a closed stream has nothing left to say
-                self._stdout.flush()
+                self._streams[1].flush()
         finally:
             self._disarm()
         if out.cut:
             status, error = "output_limit", f"OutputLimit: more than {self._limits.output_bytes} bytes of output"
-        flags = READ_STDIN * stdin.asked | CUT * out.cut
+        flags = READ_STDIN * self._in.asked | CUT * out.cut
         return Reply(status, bytes(out.data), _bytes(error), _bytes(where), flags)
-
-    def _fresh_output(self) -> Output:
-        """The same stream as long as it is whole: a check may hold on to the ``stdout`` of an earlier one."""
-        try:
-            whole = not (self._out.cut or self._stdout.closed)
-        except ValueError:  # detached
-            whole = False
-        if whole:
-            self._out.data = bytearray()
-        else:
-            self._out = Output(self._limits.output_bytes)
-            self._stdout = text_out(self._out)
-        return self._out
 
     def _execute(self, code: str, name: str) -> tuple[Status, str, str]:
         try:
@@ -76,35 +91,35 @@ class Runner:
             return "error", _describe(error), _where(error, name)
         return "ok", "", ""
 
-    def _arm(self, request: Request, out: Output, name: str) -> None:
-        """Two timers that end the check from inside, so that what it printed is kept.
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """End the check from inside, at its limit, so that what it printed is kept.
 
-        They cannot be swallowed by a handler, but a check can switch them off and C code can hold them up: then the
+        Not to be swallowed by a handler, but a check can switch the timers off and C code can hold them up: then the
         host kills the process, and the output is lost with it.
         """
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if not self._running:
-                return
-            self._running = False
-            limits = self._limits
-            spent = f"{limits.cpu_s:g} s of CPU time" if number == signal.SIGPROF else f"{limits.wall_s:g} s"
-            where = _lines(reversed(list(traceback.walk_stack(frame))), name)
-            error = f"Timeout: still running after {spent}"
-            self._send(request, Reply("timeout", bytes(out.data), _bytes(error), _bytes(where), CUT * out.cut))
-            os._exit(0)
-
-        self._running = True
-        signal.signal(signal.SIGPROF, stop)
-        signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)
-        signal.setitimer(signal.ITIMER_REAL, self._limits.wall_s)
+        request, self._running = self._running, None
+        if request is None:
+            return
+        limits, out = self._limits, self._out
+        spent = f"{limits.cpu_s:g} s of CPU time" if number == signal.SIGPROF else f"{limits.wall_s:g} s"
+        where = _lines(reversed(list(traceback.walk_stack(frame))), f"{_OWN}{request.step}>")
+        error = f"Timeout: still running after {spent}"
+        flags = LAST | CUT * out.cut
+        self._send(request, Reply("timeout", bytes(out.data), _bytes(error), _bytes(where), flags))
+        os._exit(0)
 
     def _disarm(self) -> None:
         """Also what a check armed itself: nothing of it runs between two checks."""
-        self._running = False
+        self._running = None
         for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL):
             signal.setitimer(timer, 0)
+
+
+def _open(stream: io.TextIOWrapper) -> bool:
+    try:
+        return not stream.closed
+    except ValueError:  # detached
+        return False
 
 
 def _bytes(text: str) -> bytes:

@@ -1,0 +1,1 @@
+"""What runs behind the wall: the warm process (``boot`` to ``zygote``) and its children (``confine`` and on)."""

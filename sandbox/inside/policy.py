@@ -1,0 +1,2 @@
+def review(code: str) -> list[str]:
+    return []

@@ -1,0 +1,84 @@
+"""The policy's word on a check, had from a process of its own.
+
+The policy parses what untrusted text says is Python, and parsers have holes and worst cases. So not even that happens
+in the host: a child of the zygote, confined like all others, reads the code and runs none of it.
+"""
+
+import asyncio
+import os
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+
+from genprm.sandbox.errors import SandboxError
+from genprm.sandbox.frames import Request
+from genprm.sandbox.limits import Limits
+from genprm.sandbox.text import plain
+from genprm.sandbox.worker import Worker, exchange
+
+_REMEMBERED = 1024
+_UNREADABLE = ("the policy cannot read it",)
+_LIMITS = Limits(cpu_s=1.0, wall_s=5.0, output_bytes=16 * 1024)
+
+Findings = tuple[str, ...]
+"""What the policy says against a check; empty where it has nothing to say."""
+
+
+class Reviewer:
+    """Reviews one check after the other; remembers the last thousand."""
+
+    def __init__(self, worker: Callable[[], Awaitable[Worker]]) -> None:
+        self._take_worker = worker
+        self._worker: Worker | None = None
+        self._known: OrderedDict[str, asyncio.Future[Findings]] = OrderedDict()
+        self._queue: deque[str] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._step = 0
+
+    def review(self, code: str) -> "asyncio.Future[Findings]":
+        """The findings, at once where they are known. The future is shared: it must not be cancelled."""
+        if (known := self._known.get(code)) is not None:
+            self._known.move_to_end(code)
+            return known
+        future = self._known[code] = asyncio.get_running_loop().create_future()
+        while len(self._known) > _REMEMBERED and self._known[next(iter(self._known))].done():
+            self._known.popitem(last=False)
+        self._queue.append(code)
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
+        return future
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                code = self._queue.popleft()
+                future = self._known[code]
+                try:
+                    future.set_result(await self._ask(code))
+                except SandboxError:
+                    del self._known[code]  # nobody has looked at it, and it may be asked again
+                    future.set_result(_UNREADABLE)
+        finally:
+            self._task = None
+
+    async def _ask(self, code: str) -> Findings:
+        if self._worker is None or not self._worker.quiet():
+            self._drop()
+            self._worker = await self._take_worker()
+        self._step += 1
+        outcome = await exchange(self._worker, Request(self._step, os.urandom(8), code, "review"), _LIMITS)
+        if outcome.reply is None or outcome.reply.status != "ok":
+            self._drop()
+            return _UNREADABLE
+        return tuple(plain(outcome.reply.stdout.decode("utf-8", "replace")).splitlines())
+
+    def _drop(self) -> None:
+        if self._worker is not None:
+            self._worker.dispose()
+            self._worker = None
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        for code in self._queue:
+            self._known[code].cancel()
+        self._drop()
