@@ -10,6 +10,7 @@ from genprm.sandbox.errors import SandboxError
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.nursery import Nursery, Plan
+from genprm.sandbox.portable import Portable
 from genprm.sandbox.review import Findings, Reviewer
 from genprm.sandbox.session import Session
 from genprm.sandbox.stats import Stats
@@ -64,7 +65,7 @@ class Sandbox:
         self.started = False
         self._plan = Plan(self.limits, seed, tuple(preload), 2 * workers if spares is None else spares)
         self._level = level
-        self._nursery: Nursery | None = None
+        self._nursery: Nursery | Portable | None = None
         self._reviewer = Reviewer(self.worker)
         self._starting = asyncio.Lock()
         self._sessions: set[Session] = set()
@@ -122,10 +123,8 @@ class Sandbox:
             self.stats.starts += 1
             self.started = True
 
-    async def _begin(self) -> Nursery:
-        if sys.platform != "linux":
-            raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}: run it in a container")
-        nursery = Nursery(self._plan)
+    async def _begin(self) -> Nursery | Portable:
+        nursery = Nursery(self._plan) if sys.platform == "linux" else Portable(self._plan)
         try:
             await nursery.start()
             if self._level == "confined" and not _confined(nursery):
@@ -147,7 +146,7 @@ class Sandbox:
 
     async def split(self, origin: Worker, step: int) -> Worker | None:
         """A second process with all that this one has in memory, or None where that cannot be had."""
-        if self._nursery is None or self._nursery.gate is None or not isinstance(origin, Child):
+        if not isinstance(self._nursery, Nursery) or self._nursery.gate is None or not isinstance(origin, Child):
             return None
         self.stats.forks += 1
         return await self._nursery.split(origin, step)
@@ -181,11 +180,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _confined(nursery: Nursery) -> bool:
+def _confined(nursery: Nursery | Portable) -> bool:
     return nursery.files and nursery.network
 
 
-def _missing(nursery: Nursery) -> str:
+def _missing(nursery: Nursery | Portable) -> str:
     open_ways = " and ".join(
         name for name, shut in (("files", nursery.files), ("the network", nursery.network)) if not shut
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from genprm.sandbox import Limits, Result, Sandbox
+from genprm.sandbox.nursery import Nursery
 
 CPU_S, WALL_S = 0.25, 1.0
 RunAll = Callable[..., list[Result]]
@@ -56,7 +57,7 @@ def attack(harness: Harness) -> Iterator[Harness]:
 
 def zygote_pid(harness: Harness) -> int:
     nursery = harness.sandbox._nursery
-    assert nursery is not None
+    assert isinstance(nursery, Nursery)
     return nursery._process.pid
 
 

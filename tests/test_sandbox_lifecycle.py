@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from genprm.sandbox import Limits, Result, Sandbox, SandboxError
+from genprm.sandbox.nursery import Nursery
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ def gone(pids: set[int], seconds: float = 5) -> bool:
 
 def zygote(sandbox: Sandbox) -> int:
     """The warm process itself, below the one that waits for it where it counts processes anew."""
-    assert sandbox._nursery is not None
+    assert isinstance(sandbox._nursery, Nursery)
     pid = sandbox._nursery._process.pid
     return min(children(pid)) if "pid namespace" in sandbox.in_force else pid
 

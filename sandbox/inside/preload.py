@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _ALWAYS = (
     "bisect cmath collections copy ctypes dataclasses datetime decimal enum fractions functools heapq itertools json"
-    " math numbers operator random re resource signal statistics string textwrap time traceback typing sympy"
+    " math numbers operator random re resource signal statistics string textwrap time traceback typing"
 )
 _IF_THERE = "numpy"
 # Needed to start some Pythons at all.
@@ -30,9 +30,9 @@ def environment(seed: int | None) -> dict[str, str]:
 
 def preload(wanted: Iterable[str] = ()) -> list[str]:
     """Import the libraries of the checks; returns the folders that hold them. ``wanted`` must be there."""
-    for name in _ALWAYS.split():
-        importlib.import_module(name)
-    for name in _IF_THERE.split():
+    import sympy  # noqa: F401
+
+    for name in (*_ALWAYS.split(), *_IF_THERE.split()):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for name in wanted:

@@ -18,6 +18,8 @@ from genprm.sandbox.result import Status
 
 _OWN = "<check "
 _FRAMES_SHOWN = 8
+# None on Windows: the host's clock ends what is late.
+_SIGNALS = (signal.SIGPROF, signal.SIGALRM) if hasattr(signal, "setitimer") else ()
 
 
 class Runner:
@@ -57,7 +59,7 @@ class Runner:
             stdin = text_in(self._in)
         self._streams = stdin, stdout, stderr
         self._out.data = bytearray()
-        for number in (signal.SIGPROF, signal.SIGALRM):
+        for number in _SIGNALS:
             signal.signal(number, self._stop)
 
     def run(self, request: Request) -> Reply:
@@ -65,8 +67,9 @@ class Runner:
         sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
         name = f"{_OWN}{request.step}>"
         self._running = request
-        signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)
-        signal.setitimer(signal.ITIMER_REAL, self._limits.wall_s)
+        if _SIGNALS:
+            signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)
+            signal.setitimer(signal.ITIMER_REAL, self._limits.wall_s)
         try:
             status, error, where = self._execute(request.code, name)
             with contextlib.suppress(ValueError, OutputLimit):  # a closed stream has nothing left to say
@@ -111,8 +114,9 @@ class Runner:
     def _disarm(self) -> None:
         """Also what a check armed itself: nothing of it runs between two checks."""
         self._running = None
-        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL):
-            signal.setitimer(timer, 0)
+        if _SIGNALS:
+            for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL):
+                signal.setitimer(timer, 0)
 
 
 def _open(stream: io.TextIOWrapper) -> bool:
