@@ -1,7 +1,7 @@
 """Thirty checks as a verifier writes them: ten solutions of three steps, the later steps on names of the earlier ones.
 
-They are the mix that every figure of the sandbox is measured on. All print, none reads or writes anything, and all print
-the same in every run of the same Python and libraries.
+They are the mix that every figure of the sandbox is measured on. All print, none reads or writes anything, and all
+print the same in every run of the same Python and libraries.
 """
 
 import importlib.util

@@ -1,8 +1,8 @@
 """Plain Python, for comparison: runs the checks with ``exec`` in this very process, without any protection.
 
-Started as a script, with the checks of every solution as JSON on the first line of standard input. Runs them all once to
-get warm; from then on, each further line of input makes it run them all again. Every pass is answered by one line of
-JSON: for every check in turn, its seconds and what it printed.
+Started as a script, with the checks of every solution as JSON on the first line of standard input. Runs them all once
+to get warm; from then on, each further line of input makes it run them all again. Every pass is answered by one line
+of JSON: for every check in turn, its seconds and what it printed.
 """
 
 import contextlib
