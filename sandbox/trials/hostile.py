@@ -1,7 +1,7 @@
 """Checks that misbehave, to be mixed among honest ones. For the sandbox only.
 
-They are here to disturb others; whether anything gets out is the attack suite's question. One that gets what it must not
-have prints ``ESCAPED``.
+They are here to disturb others; whether anything gets out is the attack suite's question. One that gets what it must
+not have prints ``ESCAPED``.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ HOSTILE = (
     Hostile("loop in C", "print(sum(range(10**12)))", ("timeout",)),
     Hostile("huge power", "print(len(str(7 ** 10**8)))", ("timeout", "memory", "error")),
     Hostile("one huge block", "x = bytearray(10**12)", ("memory",)),
-    Hostile("memory bit by bit", "x = []\nwhile True: x.append(bytearray(10**7))", ("memory",)),
+    Hostile("memory bit by bit", "x = []\nwhile True: x.append(bytearray(10**7))", ("memory", "timeout")),
     Hostile("prints without end", "while True: print('a' * 1000)", ("output_limit",)),
     Hostile(
         "writes to every descriptor",
@@ -63,7 +63,7 @@ HOSTILE = (
     ),
     Hostile("closes its channel", "import os\nos.closerange(0, 64)", _ANY),
     Hostile("native crash", "import ctypes\nctypes.string_at(0)", ("crashed",)),
-    Hostile("recursion", "import sys\nsys.setrecursionlimit(10**8)\ndef f(): f()\nf()", ("crashed", "error", "memory")),
+    Hostile("recursion", "import sys\nsys.setrecursionlimit(10**8)\ndef f(): f()\nf()", _ANY),
     Hostile(
         "clears all that lives",
         "import gc\nfor thing in gc.get_objects():\n    if isinstance(thing, (dict, list)): thing.clear()",

@@ -1,9 +1,9 @@
 """``genprm sandbox bench --soak N``: many sessions at once, some of them hostile, and nobody may notice.
 
-Paths (the checks of one solution in one session) run in an order drawn from a seed, 64 in flight. Some are forked midway;
-some end in a hostile check; where that takes the process down, the session starts the solution over. Every honest output
-is compared with that of plain Python. With ``kill`` the warm process is killed now and then: that, and nothing else,
-excuses a lost path, which is then run again.
+Paths (the checks of one solution in one session) run in an order drawn from a seed, 64 in flight. Some are forked
+midway; some end in a hostile check; where that takes the process down, the session starts the solution over. Every
+honest output is compared with that of plain Python. With ``kill`` the warm process is killed now and then: that, and
+nothing else, excuses a lost path, which is then run again.
 """
 
 import argparse
@@ -30,15 +30,15 @@ from genprm.sandbox.trials.hostile import ESCAPED, HOSTILE, Hostile
 from genprm.sandbox.trials.outputs import Outputs, said
 
 IN_FLIGHT = 64
-LIMITS = Limits(cpu_s=1.0, wall_s=20.0, memory_mb=512)
+LIMITS = Limits(cpu_s=1.0, wall_s=5.0, memory_mb=512)
 _HOSTILE = 0.05
 _FORKED = 0.1
-_KILL_EVERY_S = (1.5, 4.0)
+_KILL_EVERY_S = (3.0, 8.0)
 _HEALED_S = 3.0
 """How long a kill can still be felt by paths that begin after it."""
-_ATTEMPTS = 10
+_ATTEMPTS = 20
 _SETTLE_S = 1.0
-_GONE_S = 5.0
+_GONE_S, _LOOK_S = 5.0, 0.05
 _MOST_GROWTH_MB = 16.0
 """What allocators keep, and not a leak."""
 _MOST_WAIT_S = 60.0
@@ -134,6 +134,7 @@ class Soak:
         self._growth: dict[str, float | None] = {}
         self._left: dict[str, int] = {}
         self._seconds = 0.0
+        self._measured = 0
 
     @property
     def clean(self) -> bool:
@@ -156,7 +157,7 @@ class Soak:
     async def _work(self, sandbox: Sandbox, planned: list[Path], others: set[int]) -> None:
         first = planned[: len(planned) // 10]
         await self._all(sandbox, first)  # what grows once, grows here
-        host, ours = await _memory(others)
+        host, ours = await _memory(sandbox, others)
         began, before = time.monotonic(), len(self.tally.waits)
         killer = asyncio.create_task(self._kill_now_and_then(others)) if self._kill else None
         try:
@@ -168,7 +169,7 @@ class Soak:
                     await killer
         self._seconds = time.monotonic() - began
         self._measured = len(self.tally.waits) - before
-        host_after, ours_after = await _memory(others)
+        host_after, ours_after = await _memory(sandbox, others)
         self._growth["host"] = host_after - host
         self._growth["sandbox"] = None if ours is None or ours_after is None else ours_after - ours
 
@@ -287,8 +288,10 @@ class Soak:
         ]
 
 
-async def _memory(others: set[int]) -> tuple[float, float | None]:
+async def _memory(sandbox: Sandbox, others: set[int]) -> tuple[float, float | None]:
     """MB of the host and of the sandbox, when nothing runs."""
+    async with sandbox.session() as session:  # it may be gone, and start again only now
+        await session.run("print(1)")
     await asyncio.sleep(_SETTLE_S)
     gc.collect()
     return processes.resident_mb(), processes.shared_out_mb(processes.descendants() - others)
@@ -296,7 +299,8 @@ async def _memory(others: set[int]) -> tuple[float, float | None]:
 
 async def _left(others: set[int]) -> int:
     """Processes that are still there after a while."""
-    end = time.monotonic() + _GONE_S
-    while (left := processes.descendants() - others) and time.monotonic() < end:
-        await asyncio.sleep(0.05)
-    return len(left)
+    for _ in range(int(_GONE_S / _LOOK_S)):
+        if not processes.descendants() - others:
+            return 0
+        await asyncio.sleep(_LOOK_S)
+    return len(processes.descendants() - others)
