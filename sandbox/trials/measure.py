@@ -242,7 +242,7 @@ class Bench:
         timed = self._timed
         fresh = statistics.fmean(timed["fresh"].each)
         figures = [
-            Figure("plain Python, first pass in a new process, mean", 1000 * statistics.fmean(self._first), "ms"),
+            Figure("plain Python, cold process, mean", 1000 * statistics.fmean(self._first), "ms"),
             *spread("plain Python, warm", timed[plain].each, 0.5, 0.9, 0.99),
             Figure(f"plain Python, warm, {self._workers} processes", timed[plain_together].rate, "checks/s"),
             Figure("fresh python -c, mean", 1000 * fresh, "ms"),
