@@ -12,6 +12,7 @@ from genprm.sandbox.trials import bench, soak
 from genprm.sandbox.trials.baseline import PlainPython, Run
 from genprm.sandbox.trials.checks import SOLUTIONS, CheckedSolution, checked_solutions
 from genprm.sandbox.trials.figures import Figure, quantile, table
+from genprm.sandbox.trials.measure import cores
 from genprm.sandbox.trials.outputs import Outputs, said
 
 
@@ -99,11 +100,12 @@ def test_bench_has_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["outputs"]["compared"] > 1000
     assert [figure["name"] for figure in record["figures"] if figure["value"] is None] == []
     barred = {figure["name"] for figure in record["figures"] if figure["bar"]}
-    assert len(barred) == 13
+    assert len(barred) == (12 if cores() > 1 else 11)
     assert all(figure["value"] > 0 for figure in record["figures"])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_soak_finds_nothing_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     code = asyncio.run(bench.command(options(soak=600, kill=True)))
     record = json.loads(capsys.readouterr().out)
