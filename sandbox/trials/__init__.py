@@ -1,0 +1,1 @@
+"""What the sandbox is put through: measured, attacked, worn out."""
