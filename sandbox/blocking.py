@@ -5,6 +5,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
+from genprm.sandbox.errors import SandboxError
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.pool import Level, Sandbox
@@ -26,6 +27,9 @@ class BlockingSandbox:
 
     def call(self, work: "Coroutine[Any, Any, T]") -> T:
         """Wait for something that the sandbox does; an interrupt cancels it."""
+        if self._loop.is_closed():
+            work.close()
+            raise SandboxError("the sandbox is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

@@ -25,7 +25,7 @@ from genprm.sandbox.worker import Child, Exit
 
 _START_S = 60.0
 _FORK_S = 20.0
-_SPLIT_S = 5.0
+_SPLIT_S = 2.0
 _STOP_S = 5.0
 _AT_ONCE = 4
 """Orders on their way at once: the socket's buffer has room for them, and the zygote is never without work."""
@@ -187,7 +187,7 @@ class Nursery:
             with theirs:
                 async with asyncio.timeout(_SPLIT_S):
                     pid, pidfd = await self._split(origin, step, ours, theirs)
-                    return await self._adopt(pid, pidfd, ours)
+                    return await self._adopt(origin, pid, pidfd, ours)
         except BaseException as error:
             ours.close()
             if self.gate.used(origin.pid):
@@ -219,7 +219,7 @@ class Nursery:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         return pid, os.pidfd_open(pid)
 
-    async def _adopt(self, pid: int, pidfd: int, channel: socket.socket) -> Child:
+    async def _adopt(self, origin: Child, pid: int, pidfd: int, channel: socket.socket) -> Child:
         number = self._next_number()
         adopted = self._adoptions[number] = self._loop.create_future()
         try:
@@ -232,14 +232,14 @@ class Nursery:
         finally:
             self._adoptions.pop(number, None)
         self._pids[number] = pid
-        return Child(pid, pidfd, channel, self._exits[number])
+        return Child(pid, origin.group, pidfd, channel, self._exits[number])
 
     def _end_strays(self, origin: Child) -> None:
         """A check that used the permission to fork for a process of its own does not keep it.
 
         It cannot leave the process group of its origin, and is a child of the zygote, which is told to look after it.
         """
-        strays = [pid for pid in _group(os.getpgid(origin.pid)) if pid not in self._pids.values()]
+        strays = [pid for pid in _group(origin.group) if pid not in self._pids.values()]
         for pid in strays:
             with contextlib.suppress(OSError):
                 pidfd = os.pidfd_open(pid)
@@ -280,7 +280,7 @@ class Nursery:
             self._fail("no descriptor to be had: too many open files")
             return
         pid = self._pids[record["number"]] = _number(pidfd)
-        self._give(Child(pid, pidfd, channel, self._exits[record["number"]]))
+        self._give(Child(pid, pid, pidfd, channel, self._exits[record["number"]]))
         self._order_what_is_wanted()
 
     def _give(self, child: Child) -> None:

@@ -56,8 +56,10 @@ class Worker(Protocol):
 class Child:
     """A child of the zygote. Its channel is watched by the event loop for as long as it lives."""
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket, exit: "asyncio.Future[Exit]") -> None:
+    def __init__(self, pid: int, group: int, pidfd: int, channel: socket.socket, exit: "asyncio.Future[Exit]") -> None:
         self.pid = pid
+        self.group = group
+        """Its process group: that of the first of its line, which no check can leave."""
         self.exit = exit
         self._pidfd = pidfd
         self._channel = channel
