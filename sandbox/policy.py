@@ -38,6 +38,7 @@ from genprm.sandbox.vocabulary import (
     OF_MODULES,
     OPERATORS,
     SHADOWED,
+    USUAL,
 )
 
 _MOST_REASONS = 20
@@ -89,6 +90,7 @@ class _Policy(RestrictingNodeTransformer):
         self._found: set[tuple[int, str]] = set()
         self._imported: dict[str, str] = {}
         """What names stand for a module, or for something of one: ``np`` for ``numpy``."""
+        self._starred = False
         self._bound: set[str] = set()
         self._alone: list[ast.Name] = []
         """Names that are read for themselves, and not for an attribute."""
@@ -100,8 +102,8 @@ class _Policy(RestrictingNodeTransformer):
         while self._waiting:
             self.visit(self._waiting.pop())
         for name, chain in self._chains:
-            if name in self._imported:
-                self._check_chain(self._imported[name], chain)
+            if path := self._module_of(name):
+                self._check_chain(path, chain)
         for node in self._alone:
             self._check_alone(node)
 
@@ -208,8 +210,16 @@ class _Policy(RestrictingNodeTransformer):
         name = node.id
         if name in BUILTINS or name in BY_NAME or (name in SHADOWED and name not in self._bound):
             self.error(node, f"name {name}")
-        elif self._imported.get(name) in IN_PART:
-            self.error(node, f"{self._imported[name]} passed on whole")
+        elif (path := self._module_of(name)) in IN_PART:
+            self.error(node, f"{path} passed on whole")
+        elif self._starred and name not in self._bound and name in ATTRIBUTES | OF_MODULES:
+            self.error(node, f"name {name} from an import of everything")
+
+    def _module_of(self, name: str) -> str:
+        """What is known to be imported under this name, here or (by its usual name) in an earlier check."""
+        if name in self._bound:
+            return self._imported.get(name, "")
+        return USUAL.get(name, name if name in MODULES or name in IN_PART else "")
 
     # attributes
 
@@ -255,6 +265,7 @@ class _Policy(RestrictingNodeTransformer):
                 module = path = alias.name
                 name = alias.asname or module.partition(".")[0]
                 path = module if alias.asname else name
+            self._starred |= alias.name == "*"
             self._check_module(node, module)
             self.check_name(node, alias.asname)
             self._imported[name] = path

@@ -25,6 +25,9 @@ IN_PART = {
 }
 """Modules of which only these names are harmless."""
 
+USUAL = {"np": "numpy", "sp": "sympy", "sym": "sympy", "plt": "matplotlib.pyplot", "nx": "networkx", "mp": "mpmath"}
+"""What such names stand for where an earlier check of the session imported it."""
+
 NOT_BELOW = _words(
     "sympy.external sympy.testing sympy.interactive.session sympy.utilities.autowrap sympy.utilities.codegen"
     " sympy.utilities.runtests sympy.utilities.source sympy.utilities.mathml sympy.plotting.pygletplot"
@@ -44,7 +47,7 @@ ATTRIBUTES = _words(
     "asyncio builtins codeop ctypes gc getframe importlib importtools inspect linecache marshal meta_path modules"
     " multiprocessing os path_hooks pathlib pickle pkgutil popen posix pty runpy shutil socket subprocess sys"
     " system tempfile threading"
-    " autowrap ctypeslib distutils exec_ f2py import_module ufuncify"
+    " autowrap ctypeslib distutils eval_expr exec_ f2py import_module ufuncify"
     " dump fromfile fromregex genfromtxt loadtxt memmap open_memmap savefig savetxt savez savez_compressed to_pickle"
     " tofile"
 )

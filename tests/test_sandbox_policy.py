@@ -63,6 +63,8 @@ ADMITTED = {
     "from operator import attrgetter\nattrgetter('a.b')",
     "vars": "vars = symbols('x y')\nprint(solve(e, vars))",
     "own words": "load = 3\nbeam.load = load\nbeam.save(1)\nprinted = True\ncompile_ = 1\nself.open = 2",
+    "own words beside everything": "from sympy import *\nload, save = symbols('load save')\nprint(load + save)",
+    "usual names of one's own": "random = 3\nmp = [1]\nprint(random, mp.load)",
     "sympify": "from sympy import *\n"
     "print(sympify('x**2 + sin(x)/2'), S('1/3'), parse_expr('2*x'), symbols('alpha:3'))",
     "words in texts": "print('open(1, 2) import os __class__ eval(x)')\n"
@@ -154,6 +156,13 @@ REFUSED = {
     "preview": "from sympy import preview",
     "numpy load": "import numpy as np\nnp.load('x', allow_pickle=True)",
     "numpy load taken": "from numpy import load",
+    "numpy load of an earlier import": "np.load('x')",
+    "numpy load among everything": "from numpy import *\nload('x')",
+    "numpy fromfile among everything": "from numpy import *\nfromfile('x')",
+    "sys of an earlier import": "s = sys",
+    "evaluation by sympy's parser": "from sympy.parsing.sympy_parser import eval_expr",
+    "annotation": "def f(x: \"open('y')\"): pass",
+    "way to the builtins": "print.__self__.open('x')",
     "numpy fromfile": "a = np.fromfile('/etc/passwd')",
     "numpy tofile": "a.tofile('x')",
     "numpy ctypeslib": "import numpy.ctypeslib",
