@@ -67,7 +67,8 @@ def shown(code: str) -> str:
     lines = code.encode().splitlines(keepends=True)
     head = b"".join(lines[: last.lineno - 1]) + lines[last.lineno - 1][: last.col_offset]
     value = ast.get_source_segment(code, last.value)
-    return f"{head.decode()}(lambda value: value is None or print(repr(value)))(\n{value}\n)\n"
+    # Two pairs of parentheses: ``a, b`` is one value. Lines of their own: there may be a comment.
+    return f"{head.decode()}(lambda value: value is None or print(repr(value)))((\n{value}\n))\n"
 
 
 def read(path: Path) -> list[Block]:
