@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from genprm.sandbox import Result, Sandbox
-from genprm.sandbox.policy import review
+from genprm.sandbox.inside.policy import review
 from tests import plain_python
 from tests.plain_python import Plain
 

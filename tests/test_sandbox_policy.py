@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genprm.sandbox.policy import review
+from genprm.sandbox.inside.policy import review
 
 ADMITTED = {
     "star import": "from sympy import *\nfrom math import *\nprint(sqrt(2))",

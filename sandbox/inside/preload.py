@@ -43,24 +43,204 @@ def preload(wanted: Iterable[str] = ()) -> list[str]:
 
 
 def warm_up(seed: int | None) -> None:
-    """A few operations of every kind, so that sympy's lazy imports and caches are filled once and not in each child."""
-    import sympy
+    """Some of every kind of mathematics, so that sympy's late imports, tables and caches are there once and for all.
 
-    x, y = sympy.symbols("x y")
-    sympy.expand((x + y) ** 3)
-    sympy.factor(x**2 - 1)
-    sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2)
-    sympy.solve(x**2 - 5 * x + 6, x)
-    sympy.solve([x + y - 3, x - y - 1], [x, y])
-    sympy.diff(x**3, x)
-    sympy.integrate(x**2, (x, 0, 1))
-    sympy.limit(sympy.sin(x) / x, x, 0)
-    sympy.Matrix([[1, 2], [3, 4]]).det()
-    sympy.factorint(360)
-    sympy.Rational(1, 3).evalf()
-    str(sympy.sqrt(2) * x / y + sympy.pi)
-    repr(sympy.Eq(x, y))
+    What a child meets for the first time it pays for, and throws away at its end: without this a check takes a third
+    longer. An operation that some version of sympy lacks is left out.
+    """
+    for act in (_algebra, _calculus, _numbers, _matrices, _shapes, _printing, _arrays):
+        with contextlib.suppress(ImportError, AttributeError, NotImplementedError):
+            act()
     reseed(seed)
+
+
+def _algebra() -> None:
+    from sympy import (
+        Abs,
+        Eq,
+        Poly,
+        Rational,
+        S,
+        Symbol,
+        apart,
+        cancel,
+        cos,
+        exp,
+        expand,
+        factor,
+        log,
+        nsimplify,
+        roots,
+        simplify,
+        sin,
+        solve,
+        solveset,
+        sqrt,
+        symbols,
+        tan,
+        together,
+        trigsimp,
+    )
+
+    x, y, z = symbols("x y z")
+    n = Symbol("n", integer=True, positive=True)
+    expand((2 * x - y) ** 4)
+    factor(x**3 - y**3)
+    factor(6 * x**2 + 5 * x - 4)
+    cancel((x**2 - 4) / (x - 2))
+    apart(1 / (x * (x + 1)))
+    together(1 / x + 1 / (x + 2))
+    for expression in (
+        sin(x) ** 2 + cos(x) ** 2 - tan(y) * cos(y) / sin(y),
+        (x**2 - y**2) / (x + y) - exp(2 * x) / exp(x),
+        sqrt(12) + sqrt(27) * Rational(1, 3),
+        log(8) / log(2) + n ** Rational(3, 2) / n,
+        (x + 1 / x) ** 2 - Abs(-3) + 2 ** (n + 1) / 2**n,
+    ):
+        simplify(expression)
+        expression.subs(x, 7).evalf()
+    trigsimp(2 * sin(x) * cos(x))
+    solve(x**2 - 7 * x + 10, x)
+    solve(Eq(3 * x - 5, 16), x)
+    solve(x**3 - 6 * x**2 + 11 * x - 6, x)
+    solve(x**4 - 3 * x**2 + 1, x)
+    solve([2 * x + y - 7, x - 3 * y], [x, y])
+    solve([x + y + z - 6, x - y, z - 3 * x], [x, y, z], dict=True)
+    solve([x * y - 12, x + y - 7], [x, y])
+    solve(sqrt(x + 3) - 4, x)
+    solve(2**x - 32, x)
+    solve(sin(x) - Rational(1, 2), x)
+    solve(x**2 - 9 < 0, x)
+    solve(Abs(x - 2) - 5, x)
+    solveset(x**2 - 5, x, domain=S.Reals)
+    roots(Poly(x**3 - 2 * x + 4, x))
+    Poly(x**4 + 2 * x + 1, x).all_coeffs()
+    nsimplify(0.125)
+
+
+def _calculus() -> None:
+    from sympy import (
+        Eq,
+        Function,
+        Integral,
+        Limit,
+        Sum,
+        cos,
+        diff,
+        dsolve,
+        exp,
+        integrate,
+        limit,
+        log,
+        oo,
+        pi,
+        series,
+        simplify,
+        sin,
+        sqrt,
+        summation,
+        symbols,
+    )
+
+    x, k, n = symbols("x k n")
+    f = Function("f")
+    for expression in (x**4 - 2 * x, sin(3 * x) * exp(x), log(x**2 + 1) / x, sqrt(1 + x**2)):
+        diff(expression, x)
+        diff(expression, x, 2).subs(x, 2)
+    for expression in (x**3 + 4 * x, x * exp(x), sin(x) * cos(x), 1 / (x**2 + 4), x * log(x), x / sqrt(9 - x**2)):
+        integrate(expression, x)
+    integrate(x**2 + 1, (x, 0, 3))
+    integrate(sin(x) ** 2, (x, 0, pi))
+    integrate(exp(-(x**2)), (x, -oo, oo))
+    Integral(x * sin(x), (x, 0, pi)).doit()
+    limit((1 - cos(x)) / x**2, x, 0)
+    limit((1 + 2 / x) ** x, x, oo)
+    limit((3 * x**2 + 1) / (x**2 - 5), x, oo)
+    Limit((x**2 - 9) / (x - 3), x, 3).doit()
+    series(exp(x) * cos(x), x, 0, 5)
+    summation(k**2, (k, 1, n))
+    simplify(Sum(k * (k + 1), (k, 1, n)).doit())
+    summation(1 / 2**k, (k, 0, oo))
+    dsolve(Eq(f(x).diff(x), 3 * f(x)), f(x))
+
+
+def _numbers() -> None:
+    from decimal import Decimal
+    from fractions import Fraction
+
+    from sympy import (
+        Integer,
+        Interval,
+        Mod,
+        Rational,
+        binomial,
+        divisor_count,
+        divisors,
+        factorial,
+        factorint,
+        fibonacci,
+        gcd,
+        igcd,
+        ilcm,
+        isprime,
+        lcm,
+        mod_inverse,
+        nextprime,
+        prime,
+        primerange,
+        sieve,
+        totient,
+    )
+    from sympy.ntheory.modular import crt
+
+    factorint(2**4 * 3**3 * 101)
+    divisors(720), divisor_count(720), totient(84), isprime(10007), nextprime(100), prime(20)
+    list(primerange(2, 200)), list(sieve.primerange(1, 50))
+    gcd(84, 126), lcm(12, 18), igcd(12, 18), ilcm(4, 6), mod_inverse(3, 11), Mod(17, 5), crt([3, 5], [2, 3])
+    binomial(10, 3), factorial(12), fibonacci(20), Integer(7) ** 30 % 13, Rational(22, 7).limit_denominator(10)
+    str(Fraction(3, 4) + Fraction(5, 6)), str(Decimal("1.10") * 3), Interval(0, 5).intersect(Interval(3, 9))
+
+
+def _matrices() -> None:
+    from sympy import Matrix, Rational, eye, symbols
+
+    a, b = symbols("a b")
+    matrix = Matrix([[2, 1, 0], [1, 3, 1], [0, 1, 4]])
+    matrix.det(), matrix.inv(), matrix.rank(), matrix.T * matrix + eye(3), matrix.rref(), matrix.nullspace()
+    Matrix([[4, 1], [2, 3]]).eigenvals(), Matrix([[4, 1], [2, 3]]).eigenvects()
+    Matrix([[a, b], [b, a]]).det(), matrix.solve(Matrix([1, 2, 3])), matrix**2 * Rational(1, 2)
+    Matrix([1, 2, 3]).dot(Matrix([4, 5, 6])), Matrix([1, 2, 3]).cross(Matrix([4, 5, 6])), Matrix([3, 4]).norm()
+
+
+def _shapes() -> None:
+    from sympy import Circle, Line, Point, Segment, Triangle, acos, atan, cos, deg, pi, rad, sin, sqrt
+
+    triangle = Triangle(Point(0, 0), Point(6, 0), Point(0, 8))
+    triangle.area, triangle.perimeter, triangle.centroid, triangle.circumcircle.radius, triangle.incircle
+    Point(1, 2).distance(Point(4, 6)), Segment(Point(0, 0), Point(2, 2)).midpoint
+    Line(Point(0, 0), Point(1, 1)).intersection(Line(Point(0, 4), Point(4, 0)))
+    Circle(Point(0, 0), 5).intersection(Line(Point(-5, 3), Point(5, 3)))
+    sin(pi / 3) * cos(pi / 6), deg(acos(sqrt(3) / 2)), rad(60).evalf(), atan(1)
+
+
+def _printing() -> None:
+    from sympy import Eq, N, Rational, latex, oo, pi, pretty, sqrt, symbols, sympify
+
+    x, y = symbols("x y")
+    expression = sqrt(2) * x / (y + Rational(1, 3)) - pi * x**2 + 2.5
+    str(expression), repr(expression), latex(expression), pretty(expression), N(expression, 20), str(Eq(x, y)), str(-oo)
+    sympify("x**2 + 3/4*y")
+    str({"a": [x, y], "b": (x, Rational(1, 2))}), float(sqrt(2)), int(Rational(9, 2)), round(Rational(7, 3).evalf(), 2)
+
+
+def _arrays() -> None:
+    if (numpy := sys.modules.get("numpy")) is None:
+        return
+    array = numpy.array([[2.0, 1.0], [1.0, 3.0]])
+    numpy.linalg.solve(array, numpy.array([1.0, 2.0])), numpy.linalg.det(array), numpy.linalg.inv(array)
+    numpy.linalg.eig(array), array @ array, array.sum(axis=0), array.mean(), numpy.roots([1, -3, 2])
+    str(array), repr(array), numpy.arange(10).cumsum(), numpy.linspace(0, 1, 5), numpy.isclose(0.1 + 0.2, 0.3)
+    numpy.polyfit([0, 1, 2], [1, 3, 7], 2), numpy.trapezoid(array[0]), numpy.sort(array, axis=None)
 
 
 def reseed(seed: int | None) -> None:
