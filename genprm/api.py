@@ -20,7 +20,7 @@ from genprm.critic import Critic
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
 from genprm.protocols import CritiqueProtocol, make_protocol
-from genprm.sandbox import Level, Limits, Sandbox, SandboxError
+from genprm.sandbox import Level, Limits, Policy, Sandbox, SandboxError
 from genprm.splitting import split_steps
 from genprm.types import Critique, Method, Problem, Solution, Vote
 
@@ -43,6 +43,7 @@ async def open_critic(
     seed: int | None = 0,
     limits: Limits | None = None,
     sandbox_level: Level = "confined",
+    sandbox_policy: Policy = "audit",
     concurrency: int = 64,
 ) -> AsyncIterator[Critic]:
     """A critic with its engine and its sandbox, closed at the end.
@@ -58,7 +59,7 @@ async def open_critic(
     asked = make_protocol(protocol, **(options or {}))
     async with (
         open_engine(engine, model=model, template=template) as opened,
-        Sandbox(limits or Limits(), level=sandbox_level) as sandbox,
+        Sandbox(limits, level=sandbox_level, policy=sandbox_policy) as sandbox,
     ):
         if opened.protocols is not None and asked.name not in opened.protocols:
             spoken = ", ".join(sorted(opened.protocols))

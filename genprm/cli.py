@@ -188,6 +188,12 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         choices=["confined", "process"],
         help="process: run checks also where files and network cannot be confined (default: confined)",
     )
+    sandbox.add_argument(
+        "--sandbox-policy",
+        default="audit",
+        choices=["audit", "enforce", "off"],
+        help="checks that RestrictedPython refuses are flagged, or not run, or nobody asks (default: audit)",
+    )
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         seed=args.seed,
         limits=_limits(args),
         sandbox_level=args.sandbox_level,
+        sandbox_policy=args.sandbox_policy,
         concurrency=args.concurrency,
     )
 
@@ -165,6 +166,7 @@ def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solu
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,
+        "sandbox_policy": args.sandbox_policy,
         "rows": len(solutions),
         "data": digest(solutions),
         **config_of_program(),

@@ -54,6 +54,7 @@ async def _sandbox(console: Console) -> int:
     console.print(
         f"[b]sandbox[/]  {'ok' if worked else escape(result.error)}, a check took {result.wall_s * 1000:.2f} ms"
     )
+    console.print("  checks are held against a policy (RestrictedPython), and run behind:")
     for layer in layers:
         mark = "[green]✓[/]" if layer.active else "[yellow]✗[/]"
         console.print(f"  {mark} {layer.name}" + (escape(f": {layer.why}") if layer.why else ""))

@@ -105,6 +105,8 @@ class Printer:
         else:
             self._say(check.code, 6)
         self._say(f"Output ({check.result.status}, {check.result.wall_s * 1000:.0f} ms)", 4, "cyan")
+        for reason in check.result.policy:
+            self._say(f"policy: {reason}", 6, "yellow")
         if check.result.stdout.strip():
             self._say(check.result.stdout.strip("\n"), 6)
         if check.result.error:

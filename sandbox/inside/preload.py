@@ -194,11 +194,11 @@ def _numbers() -> None:
     from sympy.ntheory.modular import crt
 
     factorint(2**4 * 3**3 * 101)
-    divisors(720), divisor_count(720), totient(84), isprime(10007), nextprime(100), prime(20)
-    list(primerange(2, 200)), list(sieve.primerange(1, 50))
-    gcd(84, 126), lcm(12, 18), igcd(12, 18), ilcm(4, 6), mod_inverse(3, 11), Mod(17, 5), crt([3, 5], [2, 3])
-    binomial(10, 3), factorial(12), fibonacci(20), Integer(7) ** 30 % 13, Rational(22, 7).limit_denominator(10)
-    str(Fraction(3, 4) + Fraction(5, 6)), str(Decimal("1.10") * 3), Interval(0, 5).intersect(Interval(3, 9))
+    _ = divisors(720), divisor_count(720), totient(84), isprime(10007), nextprime(100), prime(20)
+    _ = list(primerange(2, 200)), list(sieve.primerange(1, 50))
+    _ = gcd(84, 126), lcm(12, 18), igcd(12, 18), ilcm(4, 6), mod_inverse(3, 11), Mod(17, 5), crt([3, 5], [2, 3])
+    _ = binomial(10, 3), factorial(12), fibonacci(20), Integer(7) ** 30 % 13, Rational(22, 7).limit_denominator(10)
+    _ = str(Fraction(3, 4) + Fraction(5, 6)), str(Decimal("1.10") * 3), Interval(0, 5).intersect(Interval(3, 9))
 
 
 def _matrices() -> None:
@@ -206,21 +206,21 @@ def _matrices() -> None:
 
     a, b = symbols("a b")
     matrix = Matrix([[2, 1, 0], [1, 3, 1], [0, 1, 4]])
-    matrix.det(), matrix.inv(), matrix.rank(), matrix.T * matrix + eye(3), matrix.rref(), matrix.nullspace()
-    Matrix([[4, 1], [2, 3]]).eigenvals(), Matrix([[4, 1], [2, 3]]).eigenvects()
-    Matrix([[a, b], [b, a]]).det(), matrix.solve(Matrix([1, 2, 3])), matrix**2 * Rational(1, 2)
-    Matrix([1, 2, 3]).dot(Matrix([4, 5, 6])), Matrix([1, 2, 3]).cross(Matrix([4, 5, 6])), Matrix([3, 4]).norm()
+    _ = matrix.det(), matrix.inv(), matrix.rank(), matrix.T * matrix + eye(3), matrix.rref(), matrix.nullspace()
+    _ = Matrix([[4, 1], [2, 3]]).eigenvals(), Matrix([[4, 1], [2, 3]]).eigenvects()
+    _ = Matrix([[a, b], [b, a]]).det(), matrix.solve(Matrix([1, 2, 3])), matrix**2 * Rational(1, 2)
+    _ = Matrix([1, 2, 3]).dot(Matrix([4, 5, 6])), Matrix([1, 2, 3]).cross(Matrix([4, 5, 6])), Matrix([3, 4]).norm()
 
 
 def _shapes() -> None:
     from sympy import Circle, Line, Point, Segment, Triangle, acos, atan, cos, deg, pi, rad, sin, sqrt
 
     triangle = Triangle(Point(0, 0), Point(6, 0), Point(0, 8))
-    triangle.area, triangle.perimeter, triangle.centroid, triangle.circumcircle.radius, triangle.incircle
-    Point(1, 2).distance(Point(4, 6)), Segment(Point(0, 0), Point(2, 2)).midpoint
+    _ = triangle.area, triangle.perimeter, triangle.centroid, triangle.circumcircle.radius, triangle.incircle
+    _ = Point(1, 2).distance(Point(4, 6)), Segment(Point(0, 0), Point(2, 2)).midpoint
     Line(Point(0, 0), Point(1, 1)).intersection(Line(Point(0, 4), Point(4, 0)))
     Circle(Point(0, 0), 5).intersection(Line(Point(-5, 3), Point(5, 3)))
-    sin(pi / 3) * cos(pi / 6), deg(acos(sqrt(3) / 2)), rad(60).evalf(), atan(1)
+    _ = sin(pi / 3) * cos(pi / 6), deg(acos(sqrt(3) / 2)), rad(60).evalf(), atan(1)
 
 
 def _printing() -> None:
@@ -228,19 +228,32 @@ def _printing() -> None:
 
     x, y = symbols("x y")
     expression = sqrt(2) * x / (y + Rational(1, 3)) - pi * x**2 + 2.5
-    str(expression), repr(expression), latex(expression), pretty(expression), N(expression, 20), str(Eq(x, y)), str(-oo)
-    sympify("x**2 + 3/4*y")
-    str({"a": [x, y], "b": (x, Rational(1, 2))}), float(sqrt(2)), int(Rational(9, 2)), round(Rational(7, 3).evalf(), 2)
+    _ = (
+        str(expression),
+        repr(expression),
+        latex(expression),
+        pretty(expression),
+        N(expression, 20),
+        str(Eq(x, y)),
+        str(-oo),
+    )
+    _ = sympify("x**2 + 3/4*y")
+    _ = (
+        str({"a": [x, y], "b": (x, Rational(1, 2))}),
+        float(sqrt(2)),
+        int(Rational(9, 2)),
+        round(Rational(7, 3).evalf(), 2),
+    )
 
 
 def _arrays() -> None:
     if (numpy := sys.modules.get("numpy")) is None:
         return
     array = numpy.array([[2.0, 1.0], [1.0, 3.0]])
-    numpy.linalg.solve(array, numpy.array([1.0, 2.0])), numpy.linalg.det(array), numpy.linalg.inv(array)
-    numpy.linalg.eig(array), array @ array, array.sum(axis=0), array.mean(), numpy.roots([1, -3, 2])
-    str(array), repr(array), numpy.arange(10).cumsum(), numpy.linspace(0, 1, 5), numpy.isclose(0.1 + 0.2, 0.3)
-    numpy.polyfit([0, 1, 2], [1, 3, 7], 2), numpy.trapezoid(array[0]), numpy.sort(array, axis=None)
+    _ = numpy.linalg.solve(array, numpy.array([1.0, 2.0])), numpy.linalg.det(array), numpy.linalg.inv(array)
+    _ = numpy.linalg.eig(array), array @ array, array.sum(axis=0), array.mean(), numpy.roots([1, -3, 2])
+    _ = str(array), repr(array), numpy.arange(10).cumsum(), numpy.linspace(0, 1, 5), numpy.isclose(0.1 + 0.2, 0.3)
+    _ = numpy.polyfit([0, 1, 2], [1, 3, 7], 2), numpy.trapezoid(array[0]), numpy.sort(array, axis=None)
 
 
 def reseed(seed: int | None) -> None:
