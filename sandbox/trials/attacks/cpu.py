@@ -7,19 +7,21 @@ _PYTHON: dict[str, str | tuple[str, ...]] = {
     "except Exception": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
     "except BaseException": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     "finally": "def f():\n    try:\n        while True: pass\n    finally: f()\nf()",
-    "generator that does not close": "def g():\n    while True:\n        try: yield\n        except BaseException: pass\n"
+    "generator that does not close": "def g():\n    while True:\n        try: yield\n"
+    "        except BaseException: pass\n"
     "x = g()\nnext(x)\nwhile True: x.throw(ValueError)",
     "finaliser": "class D:\n    def __del__(self):\n        while True: pass\nd = D()\ndel d",
     "the message of an error": "class E(Exception):\n    def __str__(self):\n        while True: pass\nraise E",
     "the name of an error": "class M(type):\n    @property\n    def __name__(self):\n        while True: pass\n"
     "class E(Exception, metaclass=M): pass\nraise E",
-    "ignores signals": "import signal\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, 1)\nwhile True: pass",
+    "ignores signals": "import signal\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, 1)\n"
+    "while True: pass",
     "blocks signals": "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\nwhile True: pass",
     "switches timers off": "import signal\nfor t in range(3): signal.setitimer(t, 0)\nwhile True: pass",
     "sets timers far off": "import signal\nfor t in range(3): signal.setitimer(t, 10**6)\nwhile True: pass",
     "handlers of its own": "import signal\nfor s in (14, 26, 27): signal.signal(s, lambda *a: None)\nwhile True: pass",
     "tracing": "import sys\nsys.settrace(lambda *a: None)\nwhile True: abs(1)",
-    "hard sums": "import sympy\nsympy.factorint(2**251 - 9 * 10**40 + 7)",
+    "hard sums": "import sympy\nwhile True: sympy.factorint((10**40 + 121) * (10**41 + 187), use_ecm=False)",
     "hopeless integral": "import sympy\nx = sympy.Symbol('x')\nwhile True: sympy.integrate(sympy.sin(x**x) / x**x, x)",
 }
 
@@ -39,7 +41,8 @@ _C: dict[str, str | tuple[str, ...]] = {
     "matrix product": "import numpy as np\na = np.ones((4000, 4000))\nwhile True: a @ a",
     "decimal": "import decimal\ndecimal.getcontext().prec = 10**7\ndecimal.Decimal(2).sqrt()",
     "blocked and in C": "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\nsum(range(10**12))",
-    "timers of the C library": f"{NATIVE}\nfor t in range(3): libc.setitimer(t, (ctypes.c_long * 4)(), None)\nsum(range(10**12))",
+    "timers of the C library": f"{NATIVE}\nfor t in range(3): libc.setitimer(t, (ctypes.c_long * 4)(), None)\n"
+    f"sum(range(10**12))",
     "colliding keys": "p = 2**61 - 1\nd = {}\nfor i in range(10**6): d[i * p] = i",
 }
 

@@ -7,8 +7,9 @@ _READ: dict[str, str | tuple[str, ...]] = {
     "a secret file": "print(open(SECRET_FILE).read())",
     "os.open and os.read": "import os\nprint(os.read(os.open(SECRET_FILE, os.O_RDONLY), 999))",
     "through a path of its own": "import os\nprint(open('/usr/lib/../../' + SECRET_FILE).read())",
-    "environment": "import os\nprint(dict(os.environ), os.getenv(ENV), os.popen('env').read())",
-    "environment of the C library": f"{NATIVE}\nlibc.getenv.restype = ctypes.c_char_p\nprint(libc.getenv(ENV.encode()))\n"
+    "environment": "import os\nprint(dict(os.environ), os.environb, os.getenv(ENV))",
+    "environment of the C library": f"{NATIVE}\nlibc.getenv.restype = ctypes.c_char_p\n"
+    f"print(libc.getenv(ENV.encode()))\n"
     "e = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, 'environ')\nprint([e[i] for i in range(3) if e and e[i]])",
     "/proc of itself": "attempt(*[lambda n=n: print(open(f'/proc/self/{n}', 'rb').read(9999)) "
     "for n in ('environ', 'maps', 'cmdline', 'mounts')])",
@@ -36,7 +37,7 @@ _READ: dict[str, str | tuple[str, ...]] = {
     "open_by_handle_at": f"{NATIVE}\ncall('open_by_handle_at', 3, ctypes.create_string_buffer(136), 0)\nwon()",
     "sqlite3 reads": "import sqlite3\nc = sqlite3.connect(f'file:{SECRET_FILE}?mode=ro', uri=True)\n"
     "print(c.execute('select * from sqlite_master').fetchall())",
-    "devices": "attempt(*[lambda d=d: open(d, 'rb').read(1) for d in ('/dev/mem', '/dev/kmsg', '/dev/sda', '/dev/vda')])",
+    "devices": "attempt(*[lambda d=d: open(d, 'rb').read(1) for d in ('/dev/mem', '/dev/kmsg', '/dev/vda')])",
 }
 
 _WRITE: dict[str, str | tuple[str, ...]] = {
@@ -65,10 +66,12 @@ _WRITE: dict[str, str | tuple[str, ...]] = {
     "disk fill": "attempt(*[lambda d=d: [open(f'{d}/{TOKEN}{i}', 'wb').write(bytes(10**6)) for i in range(100)] "
     "for d in (OPEN_FOLDER, '/dev/shm', '.')])",
     "np.save": "import numpy as np\nnp.save(OPEN_FOLDER + '/' + TOKEN, np.arange(9))\nwon()",
-    "np.memmap for writing": "import numpy as np\nnp.memmap(OPEN_FILE, mode='r+', dtype='u1', shape=(3,))[:] = 1\nwon()",
+    "np.memmap for writing": "import numpy as np\n"
+    "np.memmap(OPEN_FILE, mode='r+', dtype='u1', shape=(3,))[:] = 1\nwon()",
     "np.ndarray.tofile": "import numpy as np\nnp.arange(9).tofile(OPEN_FOLDER + '/' + TOKEN)\nwon()",
     "pickle to a file": "import pickle\npickle.dump(1, open(OPEN_FOLDER + '/' + TOKEN, 'wb'))\nwon()",
-    "sqlite3 creates": "import sqlite3\nc = sqlite3.connect(OPEN_FOLDER + '/' + TOKEN)\nc.execute('create table t (a)')\n"
+    "sqlite3 creates": "import sqlite3\nc = sqlite3.connect(OPEN_FOLDER + '/' + TOKEN)\n"
+    "c.execute('create table t (a)')\n"
     "c.commit()\nwon()",
     "tempfile": "import tempfile\ntempfile.template = TOKEN\nattempt(lambda: tempfile.mkstemp(dir=OPEN_FOLDER), "
     "lambda: tempfile.mkdtemp(dir='/tmp'), lambda: tempfile.NamedTemporaryFile(delete=False))",

@@ -20,7 +20,8 @@ _OTHERS: dict[str, str | tuple[str, ...]] = {
     "call('process_vm_writev', SISTER, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\nwon()",
     "write the zygote's memory": f"{NATIVE}{_VECTORS}\nthere.at = id(won)\n"
     "call('process_vm_writev', os.getppid(), ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\nwon()",
-    "process_madvise": f"{NATIVE}\nfd = call('pidfd_open', SISTER, 0)\ncall('process_madvise', fd, None, 0, 21, 0)\nwon()",
+    "process_madvise": f"{NATIVE}\nfd = call('pidfd_open', SISTER, 0)\n"
+    f"call('process_madvise', fd, None, 0, 21, 0)\nwon()",
     "pidfd_open": "import os\nattempt(*[lambda p=p: os.pidfd_open(p) for p in (SISTER, os.getppid(), HOST, 1)])",
     "pidfd_getfd": f"{NATIVE}\nattempt(*[lambda p=p: call('pidfd_getfd', call('pidfd_open', p, 0), 3, 0) "
     "for p in (SISTER, os.getppid(), HOST)])",
@@ -35,7 +36,8 @@ _SURFACES: dict[str, str | tuple[str, ...]] = {
     "io_uring": f"{NATIVE}\ncall('io_uring_setup', 4, ctypes.create_string_buffer(120))\nwon()",
     "bpf": f"{NATIVE}\ncall('bpf', 0, (ctypes.c_uint32 * 18)(1, 4, 4, 1), 72)\nwon()",
     "userfaultfd": f"{NATIVE}\ncall('userfaultfd', 1)\nwon()",
-    "perf_event_open": f"{NATIVE}\nattr = (ctypes.c_uint32 * 32)(1, 128)\ncall('perf_event_open', attr, 0, -1, -1, 0)\nwon()",
+    "perf_event_open": f"{NATIVE}\nattr = (ctypes.c_uint32 * 32)(1, 128)\n"
+    f"call('perf_event_open', attr, 0, -1, -1, 0)\nwon()",
     "keyring": f"{NATIVE}\nkey = call('add_key', b'user', TOKEN.encode(), b'x', 1, -4)\nwon(key)",
     "keyctl": f"{NATIVE}\nwon(call('keyctl', 0, -3, 1))",
     "memfd_create": f"{NATIVE}\ncall('memfd_create', b'x', 0)\nwon()",
@@ -53,11 +55,13 @@ _NAMESPACES: dict[str, str | tuple[str, ...]] = {
     "user namespace": f"{NATIVE}\ncall('unshare', 0x10000000)\nwon()",
     "every namespace": f"{NATIVE}\nattempt(*[lambda f=f: call('unshare', f) for f in "
     "(0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000, 0x80)])",
-    "setns": f"{NATIVE}\nattempt(*[lambda p=p: call('setns', os.open(f'/proc/{{p}}/ns/mnt', 0), 0) for p in (1, HOST)])",
+    "setns": f"{NATIVE}\n"
+    f"attempt(*[lambda p=p: call('setns', os.open(f'/proc/{{p}}/ns/mnt', 0), 0) for p in (1, HOST)])",
     "setns by descriptor": f"{NATIVE}\ncall('setns', call('pidfd_open', HOST, 0), 0x20000)\nwon()",
     "setns, bad descriptor": f"{NATIVE}\ncall('setns', 3, 0)\nwon()",
     "mount": f"{NATIVE}\ncall('mount', b'x', b'/', b'tmpfs', 0, None)\nwon()",
-    "new mount calls": f"{NATIVE}\nattempt(lambda: call('fsopen', b'tmpfs', 0), lambda: call('open_tree', -100, b'/', 1))",
+    "new mount calls": f"{NATIVE}\n"
+    f"attempt(lambda: call('fsopen', b'tmpfs', 0), lambda: call('open_tree', -100, b'/', 1))",
     "chroot": "import os\nos.chroot('/')\nwon()",
     "pivot_root": f"{NATIVE}\ncall('pivot_root', b'.', b'.')\nwon()",
     "become root": "import os\nos.setuid(0)\nassert os.getuid() == 0\nwon() if open('/etc/shadow') else None",
@@ -88,12 +92,18 @@ _SHARED: dict[str, str | tuple[str, ...]] = {
 }
 
 _NOTES = (
-    Attack("between sessions", "a note in a file", ("open(f'/tmp/{TOKEN}', 'w').write('x')",), later="won(open(f'/tmp/{TOKEN}'))"),
+    Attack(
+        "between sessions",
+        "a note in a file",
+        ("open(f'/tmp/{TOKEN}', 'w').write('x')",),
+        later="won(open(f'/tmp/{TOKEN}'))",
+    ),
     Attack(
         "between sessions",
         "a note in its folder",
         ("import os\nprint(os.getcwd())\nopen('note', 'w').write('x')",),
-        later="import glob\nfor f in glob.glob('*') + glob.glob('../*/note') + glob.glob('/*/*/note'): won(open(f).read())",
+        later="import glob\n"
+        "for f in glob.glob('*') + glob.glob('../*/note') + glob.glob('/*/*/note'): won(open(f).read())",
     ),
     Attack(
         "between sessions",
@@ -136,7 +146,9 @@ _NOTES = (
             "    won(fd)\n    os.write(fd, b'x' * 99)",
         ),
     ),
-    Attack("between sessions", "the sister's memory file", ("open(f'/proc/{SISTER}/mem', 'r+b').seek(ADDRESS)\nwon()",)),
+    Attack(
+        "between sessions", "the sister's memory file", ("open(f'/proc/{SISTER}/mem', 'r+b').seek(ADDRESS)\nwon()",)
+    ),
     Attack("between sessions", "lock a file", ("import fcntl\nfcntl.flock(open(SECRET_FILE), fcntl.LOCK_EX)\nwon()",)),
 )
 

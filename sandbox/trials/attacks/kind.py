@@ -16,10 +16,11 @@ SECRET = "canary-"
 class Attack:
     """The checks of one hostile session.
 
-    Before each check the harness sets: ``won()`` and ``attempt()``, ``TOKEN`` (part of every name that is made outside),
-    ``SECRET_FILE``, ``OPEN_FOLDER`` and ``OPEN_FILE`` (anybody may write there), ``LINK``, ``ENV`` (name of a variable),
-    ``TCP``, ``UDP``, ``UNIX_PATH``, ``UNIX_NAME``, ``HOST``, ``SISTER`` (process numbers), ``ADDRESS`` (of the sister's
-    secret), ``HOME``, ``HERE``, ``LIBRARY``, ``SHELL`` (a command with an effect outside) and ``NR`` (system calls).
+    Before each check the harness sets: ``won()``, ``attempt()`` and ``shell()``, ``TOKEN`` (part of every name that is
+    made outside), ``SECRET_FILE``, ``OPEN_FOLDER`` and ``OPEN_FILE`` (anybody may write there), ``LINK``, ``ENV`` (name
+    of a variable), ``TCP``, ``UDP``, ``UNIX_PATH``, ``UNIX_NAME``, ``HOST`` and ``SISTER`` (process numbers),
+    ``ADDRESS`` (of the sister's secret), ``HOME``, ``HERE``, ``LIBRARY``, ``SHELL`` (a command with an effect outside)
+    and ``NR`` (numbers of system calls).
     """
 
     kind: str

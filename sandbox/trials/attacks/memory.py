@@ -11,9 +11,11 @@ _PAYLOADS: dict[str, str | tuple[str, ...]] = {
     "a string that doubles": "x = 'x'\nwhile True: x += x",
     "numpy": "import numpy as np\nx = np.ones(10**9)",
     "numpy, piece by piece": "import numpy as np\nx = []\nwhile True: x.append(np.ones(10**6))",
-    "mapped memory": "import mmap\nx = []\nwhile True:\n    m = mmap.mmap(-1, 10**8)\n    m[::4096] = bytes(len(m[::4096]))\n"
+    "mapped memory": "import mmap\nx = []\nwhile True:\n    m = mmap.mmap(-1, 10**8)\n"
+    "    m[::4096] = bytes(len(m[::4096]))\n"
     "    x.append(m)",
-    "shared mapping": "import mmap\nm = mmap.mmap(-1, 4 * 10**9, flags=1)\nfor i in range(0, len(m), 4096): m[i] = 1\nwon()",
+    "shared mapping": "import mmap\nm = mmap.mmap(-1, 4 * 10**9, flags=1)\n"
+    "for i in range(0, len(m), 4096): m[i] = 1\nwon()",
     "big integers": "x = 1 << 10**11",
     "integers that grow": "x = 3\nwhile True: x = x * x",
     "sympy": "import sympy\nx = sympy.symbols('x:60')\nsympy.expand(sum(x)**60)",
@@ -21,7 +23,8 @@ _PAYLOADS: dict[str, str | tuple[str, ...]] = {
     "a product": "import itertools\nx = list(itertools.product(range(100), repeat=6))",
     "a matrix": "import sympy\nx = sympy.zeros(20000, 20000)",
     "malloc": "import ctypes\nc = ctypes.CDLL(None)\nc.malloc.restype = ctypes.c_void_p\n"
-    "for _ in range(300):\n    p = c.malloc(10**7)\n    if not p: raise MemoryError\n    ctypes.memset(p, 1, 10**7)\nwon()",
+    "for _ in range(300):\n    p = c.malloc(10**7)\n    if not p: raise MemoryError\n"
+    "    ctypes.memset(p, 1, 10**7)\nwon()",
     "swallowed": "x = []\nfor n in (10**7, 10**5, 10**3, 64):\n    try:\n        while True: x.append(bytearray(n))\n"
     "    except MemoryError: pass",
     "format width": "x = '{:>9999999999}'.format(1)",

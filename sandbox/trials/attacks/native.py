@@ -35,7 +35,8 @@ _PAYLOADS: dict[str, str | tuple[str, ...]] = {
     "load a library of its own": "import ctypes\nctypes.CDLL(OPEN_FILE)\nwon()",
     "an extension of its own": "import importlib.machinery as m, importlib.util as u\n"
     "u.module_from_spec(u.spec_from_loader('x', m.ExtensionFileLoader('x', OPEN_FILE)))\nwon()",
-    "write to its own text": f"{NATIVE}\nat = ctypes.cast(libc.getpid, ctypes.c_void_p).value\nctypes.memset(at, 0xC3, 1)\nwon()",
+    "write to its own text": f"{NATIVE}\nat = ctypes.cast(libc.getpid, ctypes.c_void_p).value\n"
+    f"ctypes.memset(at, 0xC3, 1)\nwon()",
     "write to /proc/self/mem": "with open('/proc/self/mem', 'r+b') as f: f.seek(id(won)); f.write(b'x')\nwon()",
     "change an integer": "import ctypes\nctypes.c_char.from_address(id(7) + 24).value = 9\nprint(7 + 0)",
     "change a type": "import ctypes\nd = ctypes.py_object.from_address(id(int.__dict__) + 16).value\n"

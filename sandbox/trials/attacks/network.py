@@ -18,7 +18,8 @@ _REACHED: dict[str, str | tuple[str, ...]] = {
     "a query of names": _SENT + "s = socket.socket(2, 2)\ns.connect(UDP)\n"
     r"s.send(b'\0\1\1\0\0\1\0\0\0\0\0\0\6secret\7example\3com\0\0\1\0\1')" + "\nwon()",
     "http": "import urllib.request\nurllib.request.urlopen(f'http://127.0.0.1:{TCP[1]}/', timeout=0.3)\nwon()",
-    "http.client": "import http.client\nc = http.client.HTTPConnection(*TCP, timeout=0.3)\nc.request('GET', '/')\nwon()",
+    "http.client": "import http.client\nc = http.client.HTTPConnection(*TCP, timeout=0.3)\n"
+    "c.request('GET', '/')\nwon()",
     "unix socket by path": _SENT + "socket.socket(socket.AF_UNIX).connect(UNIX_PATH)\nwon()",
     "abstract unix socket": _SENT + "socket.socket(socket.AF_UNIX).connect('\\0' + UNIX_NAME)\nwon()",
     "unix datagram": _SENT + "socket.socket(socket.AF_UNIX, 2).sendto(b'x', '\\0' + UNIX_NAME)\nwon()",

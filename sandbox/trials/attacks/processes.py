@@ -39,7 +39,8 @@ _CHILDREN: dict[str, str | tuple[str, ...]] = {
     "clone until the gate opens": f"{NATIVE}\nfor _ in range(3000):\n    try:\n"
     "        if call('clone', 0x8011, 0, 0, 0, 0) == 0: os._exit(0)\n        won()\n    except OSError as e: last = e\n"
     "raise last",
-    "daemon": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(30)\nwon()",
+    "daemon": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
+    "    time.sleep(30)\nwon()",
     "multiprocessing": "import multiprocessing as m, time\n"
     "m.get_context('fork').Process(target=time.sleep, args=(30,)).start()\nwon()",
     "process pool": "import concurrent.futures as c\nwon(c.ProcessPoolExecutor().submit(abs, 1).result())",
@@ -59,21 +60,46 @@ _SIGNALS: dict[str, str | tuple[str, ...]] = {
     "kill the sister": "import os\nos.kill(SISTER, 9)\nwon()",
     "signal the host": "import os, signal\nos.kill(HOST, signal.SIGURG)\nwon()",
     "signal everybody": "import os, signal\nos.kill(-1, signal.SIGURG)\nwon()",
-    "signal its group": "import os, signal\nos.killpg(0, signal.SIGURG)\nos.killpg(os.getpgid(0), signal.SIGURG)\nwon()",
+    "signal its group": "import os, signal\nos.killpg(0, signal.SIGURG)\n"
+    "os.killpg(os.getpgid(0), signal.SIGURG)\nwon()",
     "tgkill": f"{NATIVE}\nattempt(*[lambda p=p: call('tgkill', p, p, 9) for p in (SISTER, os.getppid())])",
     "queued signal": f"{NATIVE}\ninfo = (ctypes.c_int * 32)(9, 0, -1)\n"
     "attempt(*[lambda p=p: call('rt_sigqueueinfo', p, 9, info) for p in (SISTER, os.getppid())])",
     "signal by descriptor": f"{NATIVE}\n"
     "attempt(*[lambda p=p: call('pidfd_send_signal', call('pidfd_open', p, 0), 9, None, 0) for p in (SISTER, 1)])",
     "stop the parent": "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwon()",
-    "signal on input": "import fcntl, os, signal\nfcntl.fcntl(3, fcntl.F_SETSIG, 9)\nfcntl.fcntl(3, fcntl.F_SETOWN, SISTER)\n"
-    "fcntl.fcntl(3, fcntl.F_SETFL, os.O_ASYNC)\nwon()",
     "numbers at random": "import os, signal\nfor pid in range(1, 5000):\n    try: os.kill(pid, 0)\n"
     "    except OSError: continue\n    if pid != os.getpid(): won(pid)",
+}
+
+# The kernel sends a signal for it when the host writes the next check to its channel.
+_BY_INPUT: dict[str, str | tuple[str, ...]] = {
+    "signal on input": (
+        "import fcntl, os, signal\nfcntl.fcntl(3, fcntl.F_SETSIG, 9)\nfcntl.fcntl(3, fcntl.F_SETOWN, SISTER)\n"
+        "fcntl.fcntl(3, fcntl.F_SETFL, os.O_ASYNC)\nwon()",
+        "print(1)",
+    ),
+    "signal on input, by ioctl": (
+        "import fcntl, struct\nfcntl.fcntl(3, fcntl.F_SETSIG, 9)\nfcntl.ioctl(3, 0x8901, struct.pack('i', SISTER))\n"
+        "fcntl.ioctl(3, 0x5452, struct.pack('i', 1))\nwon()",
+        "print(1)",
+    ),
+    "signal on input, to the parent": (
+        "import fcntl, os, signal, struct\nfcntl.fcntl(3, fcntl.F_SETSIG, 9)\n"
+        "fcntl.fcntl(3, 15, struct.pack('ii', 1, os.getppid()))\n"
+        "fcntl.fcntl(3, fcntl.F_SETFL, os.O_ASYNC)\nwon()",
+        "print(1)",
+    ),
+    "signal on a change of a folder": (
+        "import fcntl, os\nfd = os.open('/', os.O_RDONLY)\nfcntl.fcntl(fd, fcntl.F_SETSIG, 9)\n"
+        "fcntl.fcntl(fd, fcntl.F_SETOWN, SISTER)\nfcntl.fcntl(fd, fcntl.F_NOTIFY, 0x8000003F)\nwon()",
+        "print(1)",
+    ),
 }
 
 ATTACKS = (
     *attacks("programs", _PROGRAMS),
     *attacks("children and threads", _CHILDREN, forbidden=True),
     *attacks("signals", _SIGNALS, forbidden=True),
+    *attacks("signals", _BY_INPUT),
 )

@@ -38,7 +38,9 @@ _FRAMES: dict[str, str | tuple[str, ...]] = {
     "half a frame": (f"{_FIND}\nsend(header(9, 0, 0) + b'hi')\nimport time\ntime.sleep(9)", "print('mine')"),
     "half a header": (f"{_FIND}\nsend(header(0, 0, 0)[:7])\nimport time\ntime.sleep(9)",),
     "a flood": (f"{_FIND}\nwhile True: send(b'x' * 10**5)", "print('mine')"),
-    "drop by drop": (f"{_FIND}\nimport time\nfor b in header(4000, 0, 0) + bytes(4000): send(bytes([b])); time.sleep(.01)",),
+    "drop by drop": (
+        f"{_FIND}\nimport time\nfor b in header(4000, 0, 0) + bytes(4000): send(bytes([b])); time.sleep(.01)",
+    ),
     "closes it": ("import os\nos.closerange(0, 64)", "print('mine')"),
     "closes it and goes on": ("import os\nos.closerange(0, 64)\nwhile True: pass", "print('mine')"),
     "another end": ("import os\nos.dup2(1, 3)\nwhile True: pass", "print('mine')"),
@@ -95,8 +97,14 @@ _TRAPS: dict[str, str | tuple[str, ...]] = {
     ),
     "streams": ("import sys\nsys.stdout.close()\nsys.stdout = None", "print(1)"),
     "tracing": ("import sys\nsys.settrace(lambda *a: 1 / 0)\nsys.setprofile(lambda *a: 1 / 0)", "print(1)"),
-    "audit hook": ("import sys\ndef hook(*a): raise SystemExit\nsys.addaudithook(hook)", "print(open(SECRET_FILE).read())"),
-    "hash seed and random": ("import random\nrandom.seed = random.random = lambda *a: 0", "import random\nprint(random.random())"),
+    "audit hook": (
+        "import sys\ndef hook(*a): raise SystemExit\nsys.addaudithook(hook)",
+        "print(open(SECRET_FILE).read())",
+    ),
+    "hash seed and random": (
+        "import random\nrandom.seed = random.random = lambda *a: 0",
+        "import random\nprint(random.random())",
+    ),
 }
 
 ATTACKS = (
