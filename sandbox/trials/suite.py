@@ -113,16 +113,25 @@ class Suite:
         return self._sandbox.layers
 
     async def run(self, attacks: Iterable[Attack]) -> AsyncIterator[Row]:
-        """The rows of these attacks as they come in. Of those that wait for a limit, one a core runs at once."""
+        """The rows of these attacks as they come in. Of those that wait for a limit, one a core runs at once.
+
+        One that is late is run again by itself: if it is in time then, something else had kept the machine busy.
+        """
         for batch in _batches(attacks, self._cores):
-            with self._watch as watch:
-                trials = await asyncio.gather(*(self._trial(attack) for attack in batch))
-            outside = [*watch.seen, *self.canaries.disturbed(), *await self._leftovers(), *await self._sister_is_well()]
-            if outside and len(batch) > 1:
-                outside.append("by it or one that ran beside it")
-            unhealthy = await self._health()
-            for trial in trials:
-                yield self._row(trial, outside, unhealthy, watch.lag_s)
+            for row, attack in zip(await self._rows(batch), batch, strict=True):
+                if row.verdict == "late":
+                    [row] = await self._rows([attack])
+                yield row
+
+    async def _rows(self, batch: Sequence[Attack]) -> list[Row]:
+        """Attacks that run at once."""
+        with self._watch as watch:
+            trials = await asyncio.gather(*(self._trial(attack) for attack in batch))
+        outside = [*watch.seen, *self.canaries.disturbed(), *await self._leftovers(), *await self._sister_is_well()]
+        if outside and len(batch) > 1:
+            outside.append("by it or one that ran beside it")
+        unhealthy = await self._health()
+        return [self._row(trial, outside, unhealthy, watch.lag_s) for trial in trials]
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
