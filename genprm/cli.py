@@ -146,8 +146,9 @@ def _add_sandbox(commands: Any) -> None:
     run.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory (default: 1024)")
     run.add_argument(
         "--policy",
+        default="audit",
         choices=["audit", "enforce", "off"],
-        help="what the look at the code before it runs leads to: a flag (audit, the default), a refusal, nothing",
+        help="what the look at the code before it runs leads to: a flag (audit, default), a refusal, nothing",
     )
     _level(run, "--level", "--sandbox-level")
     run.add_argument("--json", action="store_true", help="the whole result as a JSON record")

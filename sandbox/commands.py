@@ -36,15 +36,14 @@ def run(args: argparse.Namespace) -> Work:
 
 
 async def _run(args: argparse.Namespace, code: str, limits: Limits) -> int:
-    options = {"policy": args.policy} if args.policy else {}
+    sandbox = Sandbox(limits=limits, level=args.sandbox_level, policy=args.policy)
     try:
-        async with Sandbox(limits=limits, level=args.sandbox_level, **options) as sandbox, sandbox.session() as session:
-            result, layers = await session.run(code), sandbox.layers
+        async with sandbox, sandbox.session() as session:
+            result = await session.run(code)
     except SandboxError as error:
         raise ConfigError(f"the sandbox: {error}") from None
     if args.json:
-        record = dataclasses.asdict(result) | {"layers": [layer.name for layer in layers if layer.active]}
-        print(json.dumps(record, ensure_ascii=False))
+        print(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
     else:
         _tell(result)
     return 0 if result.status == "ok" else 1
@@ -56,6 +55,8 @@ def _tell(result: Result) -> None:
     sys.stdout.flush()
     for line in filter(None, [*result.traceback.split("\n"), result.error]):
         print(line, file=sys.stderr)
+    for remark in result.policy:
+        print(f"policy: {remark}", file=sys.stderr)
     if result.flags:
         print(f"flags: {', '.join(result.flags)}", file=sys.stderr)
 

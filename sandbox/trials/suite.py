@@ -30,7 +30,7 @@ LATE_S = 0.25
 """A check may take this much longer than its limit, and as much more as the machine kept the harness itself waiting."""
 LIMITS = Limits(cpu_s=0.5, wall_s=1.5, memory_mb=512, output_bytes=8192)
 """Tight, so that hundreds of attacks end within about a minute."""
-_SETTLE_S, _LOOK_S = 3.0, 0.02
+_SETTLE_S, _STEADY_S, _LOOK_S = 3.0, 0.4, 0.02
 _STUCK_S = 10.0
 _LONGEST_ERROR = 4096
 _HONEST = """
@@ -99,9 +99,9 @@ class Suite:
             await self._raise_sister()
             for _ in range(2 * self._cores):  # what is made at the first use is made now
                 await self._honest()
-            await asyncio.sleep(0.3)
+            self._processes = await _steady(lambda: len(descendants()))
+            self._descriptors = descriptors()
             self._watch = Watch(self.limits.memory_mb)
-            self._processes, self._descriptors = len(descendants()), descriptors()
             self._stack = stack.pop_all()
         return self
 
@@ -258,6 +258,17 @@ async def _settled(count: Callable[[], int], most: int) -> int:
             break
         await asyncio.sleep(_LOOK_S)
     return count()
+
+
+async def _steady(count: Callable[[], int]) -> int:
+    """The count once it has stayed the same for a while."""
+    last, same = count(), 0
+    for _ in range(int(3 * _SETTLE_S / _LOOK_S)):
+        await asyncio.sleep(_LOOK_S)
+        last, same = (last, same + 1) if count() == last else (count(), 0)
+        if same * _LOOK_S > _STEADY_S:
+            break
+    return last
 
 
 def _batches(attacks: Iterable[Attack], size: int) -> Iterator[list[Attack]]:
