@@ -20,9 +20,10 @@ from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.pool import Level, Sandbox
 from genprm.sandbox.result import Result
+from genprm.sandbox.session import Session
 from genprm.sandbox.trials.attacks.kind import NUMBERS, PRELUDE, SUCCEEDED, Attack
 from genprm.sandbox.trials.canaries import Canaries
-from genprm.sandbox.trials.processes import descendants, descriptors
+from genprm.sandbox.trials.processes import cpu_s, descendants, descriptors
 from genprm.sandbox.trials.rows import Row, Verdict, stopped_by
 from genprm.sandbox.trials.watch import Watch, adopting
 
@@ -32,6 +33,7 @@ LIMITS = Limits(cpu_s=0.5, wall_s=1.5, memory_mb=512, output_bytes=8192)
 """Tight, so that hundreds of attacks end within about a minute."""
 _SETTLE_S, _STEADY_S, _LOOK_S = 3.0, 0.4, 0.02
 _STUCK_S = 10.0
+_IDLE_S = 0.4
 _LONGEST_ERROR = 4096
 _HONEST = """
 import sympy
@@ -50,6 +52,8 @@ class _Trial:
     results: tuple[Result, ...]
     walls: tuple[float, ...]
     """Seconds of each check by the clock of the harness."""
+    busy_s: float = 0.0
+    """CPU seconds that were taken while its session had nothing to do."""
     later: Result | None = None
 
 
@@ -137,16 +141,34 @@ class Suite:
 
     async def _trial(self, attack: Attack) -> _Trial:
         results, walls = [], []
-        async with self._sandbox.session() as session:
+        busy_s = 0.0
+        async with self._sandbox.session() as session, contextlib.AsyncExitStack() as forks:
             for code in attack.checks:
                 began = time.monotonic()
                 results.append(await self._bounded(session.run(self._with_names(code))))
                 walls.append(time.monotonic() - began)
+            for _ in range(attack.forks):
+                began = time.monotonic()
+                results.append(await self._bounded(self._fork(session, forks)))
+                walls.append(time.monotonic() - began)
+            if attack.idle:
+                busy_s = await self._idle()
         later = None
         if attack.later:
             async with self._sandbox.session() as session:
                 later = await self._bounded(session.run(self._with_names(attack.later)))
-        return _Trial(attack, tuple(results), tuple(walls), later)
+        return _Trial(attack, tuple(results), tuple(walls), busy_s, later)
+
+    async def _fork(self, session: Session, forks: contextlib.AsyncExitStack) -> Result:
+        return await (await forks.enter_async_context(await session.fork())).run("print(1)")
+
+    async def _idle(self) -> float:
+        """Seconds of CPU time that our processes take for nothing, once every limit has passed."""
+        await asyncio.sleep(self.limits.cpu_s + LATE_S)
+        before = cpu_s(descendants())
+        await asyncio.sleep(_IDLE_S)
+        after = cpu_s(descendants())
+        return sum(after[pid] - before[pid] for pid in before.keys() & after.keys())
 
     async def _bounded(self, run: Coroutine[Any, Any, Result]) -> Result:
         """A check that the sandbox does not end is ended here, and late."""
@@ -238,6 +260,8 @@ class Suite:
                 yield f"{over:.2f} s of CPU time over the limit"
             if (over := wall - self.limits.wall_s) > LATE_S + lag_s:
                 yield f"{over:.2f} s over the wall limit"
+        if trial.busy_s > _IDLE_S / 2:
+            yield "it goes on computing after its reply"
 
     def _clear_up(self) -> None:
         """After the sandbox was closed nothing of it may be left."""

@@ -32,6 +32,10 @@ class Attack:
     """Expected to run into a limit of time: a few of these run at once."""
     later: str = ""
     """A check of another session afterwards; it succeeds only where the first one left something for it."""
+    forks: int = 0
+    """Afterwards its session is forked so often, and each fork has to run a check."""
+    idle: bool = False
+    """Its session is kept open for a while after that, in which it may not compute."""
     judge: Callable[[Sequence[Result]], str] | None = None
     """What is wrong with the results, in words, or nothing."""
 

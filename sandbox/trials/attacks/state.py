@@ -4,7 +4,7 @@ One session has one author, so what it does to itself is its own affair: it must
 may fall with it.
 """
 
-from genprm.sandbox.trials.attacks.kind import attacks
+from genprm.sandbox.trials.attacks.kind import Attack, attacks
 
 _FIND = """
 import gc, os, struct, sys
@@ -107,7 +107,59 @@ _TRAPS: dict[str, str | tuple[str, ...]] = {
     ),
 }
 
+_OFF = """
+import signal
+for s in (14, 26, 27): signal.signal(s, signal.SIG_IGN)
+for t in range(3): signal.setitimer(t, 0)
+"""
+_LOOP = "\nwhile True: pass"
+_MODULE = """
+import os, sys, time
+frame = sys._getframe()
+while frame.f_back and '_fork' not in frame.f_globals: frame = frame.f_back
+inside = frame.f_globals
+def loop(*a, **k):
+    while True: pass
+def stay(*a, **k): time.sleep(30)
+"""
+"""The module that takes orders from the host, wherever it is among the frames above a check."""
+
+# After its reply a session has no check that a limit could end.
+_AFTER = {
+    "a reply, and on": f"{_FIND}{_OFF}\nsend(header(2, 0, 0) + b'hi'){_LOOP}",
+    "a reply, and on in C": f"{_FIND}{_OFF}\nsend(header(2, 0, 0) + b'hi')\nsum(range(10**12))",
+    "a timer for later": "import signal\ndef loop(*a):\n    while True: pass\nreal = signal.setitimer\n"
+    "signal.setitimer = lambda t, *a: real(1, 0.01)\nsignal.signal(26, loop)\nsignal.signal(27, loop)",
+    "instead of the next order": f"{_MODULE}\ninside['_receive'] = inside['_read'] = loop",
+    "in the preparations": f"{_MODULE}\nimport gc\nup = sys._getframe()\nwhile up:\n"
+    "    for o in list(up.f_locals.values()):\n        if hasattr(o, 'prepare'): type(o).prepare = loop\n"
+    "    up = up.f_back",
+    "when the collector runs": "import gc\ndef loop(phase, info):\n    while True: pass\ngc.callbacks.append(loop)\n"
+    "gc.set_threshold(1)",
+}
+
+_FORKS = {
+    "nothing bad": "x = 1",
+    "forks more than once": f"{_MODULE}\nreal = inside['calls'].fork\ndef fork(flags):\n    for _ in range(50):\n"
+    "        try:\n            if real(flags) == 0: stay()\n        except OSError: pass\n    return real(flags)\n"
+    "inside['calls'].fork = fork",
+    "takes the fork for itself": f"{_MODULE}\nreal = inside['calls'].fork\nimport random\n"
+    "def steal():\n    if real(0x8011) == 0: stay()\nrandom.getstate = steal",
+    "a fork in the fork": f"{_MODULE}\nreal = inside['calls'].fork\n"
+    "def again(kit):\n    for _ in range(50):\n        try:\n            if real(0x8011) == 0: stay()\n"
+    "        except OSError: pass\ninside['die_with_zygote'] = again",
+    "a fork that never answers": f"{_MODULE}\ninside['die_with_zygote'] = loop",
+    "a fork that sleeps": f"{_MODULE}\ninside['die_with_zygote'] = stay",
+    "no fork at all": f"{_MODULE}\ninside['_fork'] = lambda *a: None",
+    "a loop instead of a fork": f"{_MODULE}\ninside['_fork'] = loop",
+    "a fork that goes on by itself": f"{_MODULE}\ninside['_receive'] = inside['_read'] = loop",
+    "keeps the descriptors": f"{_MODULE}\nos.dup2 = lambda a, b: b",
+    "memory in every fork": "x = bytearray(200 * 10**6)\nfor i in range(0, len(x), 4096): x[i] = 1",
+}
+
 ATTACKS = (
     *attacks("result channel", _FRAMES),
     *attacks("later checks", _TRAPS),
+    *(Attack("after the reply", name, (code,), idle=True) for name, code in _AFTER.items()),
+    *(Attack("forks", name, (code,), forks=2, idle="by itself" in name) for name, code in _FORKS.items()),
 )
