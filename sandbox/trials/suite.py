@@ -31,7 +31,7 @@ LATE_S = 0.25
 """A check may take this much longer than its limit, and as much more as the machine kept the harness itself waiting."""
 LIMITS = Limits(cpu_s=0.5, wall_s=1.5, memory_mb=512, output_bytes=8192)
 """Tight, so that hundreds of attacks end within about a minute."""
-_SETTLE_S, _STEADY_S, _LOOK_S = 3.0, 0.4, 0.02
+_SETTLE_S, _STEADY_S, _LOOK_S = 3.0, 1.0, 0.02
 _STUCK_S = 10.0
 _IDLE_S = 0.4
 _LONGEST_ERROR = 4096
