@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
     _add_eval(commands)
+    _add_sandbox(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -133,6 +134,55 @@ def _add_eval(commands: Any) -> None:
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
 
 
+def _add_sandbox(commands: Any) -> None:
+    text = "the sandbox by itself: run a file in it, measure it, attack it"
+    parser = commands.add_parser("sandbox", help=text, description=text[0].upper() + text[1:] + ".")
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    run = _add(
+        actions, "run", "genprm.sandbox.commands:run", "run a file of Python in the sandbox, and print its output"
+    )
+    run.add_argument("file", help="a file of Python, or - for standard input")
+    run.add_argument("--cpu", type=float, default=5.0, metavar="S", help="CPU seconds (default: 5)")
+    run.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory (default: 1024)")
+    _policy(run, "--policy", "--sandbox-policy")
+    _level(run, "--level", "--sandbox-level")
+    run.add_argument("--json", action="store_true", help="the whole result as a JSON record")
+    bench = _add(actions, "bench", "genprm.sandbox.trials.bench:command", "measure the sandbox on this machine")
+    bench.add_argument("--quick", action="store_true", help="fewer rounds")
+    bench.add_argument(
+        "--soak", type=int, metavar="N", help="run N mixed checks, and count what goes wrong or is left over"
+    )
+    bench.add_argument("--kill", action="store_true", help="with --soak: kill the warm process now and then")
+    bench.add_argument("--seed", type=int, default=0, help="with --soak: the order of the checks (default: 0)")
+    bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
+    attack = _add(
+        actions, "attack", "genprm.sandbox.commands:attack", "run the shipped attacks, and say which layer stopped each"
+    )
+    attack.add_argument("--class", dest="kinds", action="append", metavar="CLASS", help="only these; may be repeated")
+    _level(attack, "--sandbox-level")
+    attack.add_argument("--json", action="store_true", help="one JSON record instead of a table")
+
+
+def _level(parser: Any, *names: str) -> None:
+    parser.add_argument(
+        *names,
+        dest="sandbox_level",
+        default="confined",
+        choices=["confined", "process"],
+        help="process: run checks also where files and network cannot be confined (default: confined)",
+    )
+
+
+def _policy(parser: Any, *names: str) -> None:
+    parser.add_argument(
+        *names,
+        dest="sandbox_policy",
+        default="audit",
+        choices=["audit", "enforce", "off"],
+        help="checks that RestrictedPython refuses are flagged, or not run, or nobody asks (default: audit)",
+    )
+
+
 def _rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="only this split")
     parser.add_argument("--id", action="append", metavar="ID", help="only this row; may be repeated")
@@ -182,18 +232,8 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     sandbox.add_argument(
         "--check-memory", type=int, default=1024, metavar="MB", help="memory of one check (default: 1024)"
     )
-    sandbox.add_argument(
-        "--sandbox-level",
-        default="confined",
-        choices=["confined", "process"],
-        help="process: run checks also where files and network cannot be confined (default: confined)",
-    )
-    sandbox.add_argument(
-        "--sandbox-policy",
-        default="audit",
-        choices=["audit", "enforce", "off"],
-        help="checks that RestrictedPython refuses are flagged, or not run, or nobody asks (default: audit)",
-    )
+    _level(sandbox, "--sandbox-level")
+    _policy(sandbox, "--sandbox-policy")
 
 
 if __name__ == "__main__":

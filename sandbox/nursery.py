@@ -185,7 +185,7 @@ class Nursery:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
             with theirs:
-                async with asyncio.timeout(_SPLIT_S):
+                async with asyncio.timeout(min(_SPLIT_S, self._plan.limits.cpu_s)):
                     pid, pidfd = await self._split(origin, step, ours, theirs)
                     return await self._adopt(origin, pid, pidfd, ours)
         except BaseException as error:

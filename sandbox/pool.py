@@ -19,6 +19,8 @@ from genprm.sandbox.worker import Child, Worker
 if TYPE_CHECKING:
     from genprm.sandbox.blocking import BlockingSandbox
 
+_PATROL_S = 0.1
+
 Level = Literal["confined", "process"]
 """What is required. ``confined``: no files but Python's and no network, or it does not start. ``process``: whatever
 this machine offers, and be it only a process with limits."""
@@ -72,6 +74,7 @@ class Sandbox:
         self._closed = False
         self._failure: SandboxError | None = None
         self._blocking: BlockingSandbox | None = None
+        self._patrol: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,6 +125,14 @@ class Sandbox:
             self.flags = () if _confined(self._nursery) else ("unconfined",)
             self.stats.starts += 1
             self.started = True
+            if self._patrol is None:
+                self._look_after_idle()
+
+    def _look_after_idle(self) -> None:
+        """Ten times a second: what a session does when it has nothing to do."""
+        for session in list(self._sessions):
+            session.end_restless()
+        self._patrol = asyncio.get_running_loop().call_later(_PATROL_S, self._look_after_idle)
 
     async def _begin(self) -> Nursery | Portable:
         nursery = Nursery(self._plan) if sys.platform == "linux" else Portable(self._plan)
@@ -165,6 +176,8 @@ class Sandbox:
     async def close(self) -> None:
         """End every session and the warm process."""
         self._closed = True
+        if self._patrol is not None:
+            self._patrol.cancel()
         for session in list(self._sessions):
             session.close()
         self._reviewer.close()

@@ -53,6 +53,7 @@ class PlainWorker:
         self._busy_since: float | None = None
         self._busy_s = 0.0
         self._spoiled = False
+        self.idle_cpu_s = 0.0
         self._reading = asyncio.create_task(self._read())
         self._waiting = asyncio.create_task(self._wait())
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from genprm.sandbox.pool import Sandbox
 
 
+_REST_CPU_S = 0.05
+"""Getting ready for the next check takes a hundredth of this; the kernel counts in steps of some milliseconds."""
+
+
 class Session:
     """Made by ``Sandbox.session()``. Its process is taken at the first check: a session without checks costs nothing.
 
@@ -144,6 +148,12 @@ class Session:
             if worker is not None:
                 forked._worker, forked._steps, forked._fresh = worker, self._steps, True
             return forked
+
+    def end_restless(self) -> None:
+        """A process that works between two checks does what nobody asked it to: it has no limit, so it is ended."""
+        worker = None if self._turn.locked() else self._worker
+        if worker is not None and worker.cpu_s() - worker.idle_cpu_s > _REST_CPU_S:
+            self._drop()
 
     def _drop(self) -> None:
         if self._worker is not None:

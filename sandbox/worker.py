@@ -47,6 +47,9 @@ class Worker(Protocol):
     def cpu_s(self) -> float:
         """CPU seconds so far."""
 
+    idle_cpu_s: float
+    """What ``cpu_s`` was when it had answered its last order."""
+
     def kill(self) -> None: ...
 
     def dispose(self) -> None:
@@ -71,6 +74,7 @@ class Child:
         self._output_bytes = 0
         self._rest = memoryview(b"")
         self._watched = True
+        self.idle_cpu_s = 0.0
         self._loop.add_reader(channel, self._on_readable)
 
     def ask(self, request: Request, output_bytes: int) -> "asyncio.Future[Reply | None]":
@@ -206,6 +210,7 @@ async def exchange(worker: Worker, request: Request, limits: Limits, *, alone: b
     finally:
         watch.stop()
     wall, cpu_after = time.monotonic() - began, worker.cpu_s()
+    worker.idle_cpu_s = cpu_after
     ending = None
     if reply is None:
         if broken:

@@ -83,7 +83,7 @@ def _algebra() -> None:
     )
 
     x, y, z = symbols("x y z")
-    n = Symbol("n", integer=True, positive=True)
+    n, r = Symbol("n", integer=True, positive=True), Symbol("r", real=True)
     expand((2 * x - y) ** 4)
     factor(x**3 - y**3)
     factor(6 * x**2 + 5 * x - 4)
@@ -111,7 +111,7 @@ def _algebra() -> None:
     solve(2**x - 32, x)
     solve(sin(x) - Rational(1, 2), x)
     solve(x**2 - 9 < 0, x)
-    solve(Abs(x - 2) - 5, x)
+    solve(Abs(r - 2) - 5, r)
     solveset(x**2 - 5, x, domain=S.Reals)
     roots(Poly(x**3 - 2 * x + 4, x))
     Poly(x**4 + 2 * x + 1, x).all_coeffs()

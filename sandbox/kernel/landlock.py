@@ -1,7 +1,7 @@
 """Landlock: which files a check may open. Needs no privileges; Linux 5.13 and later.
 
 Not covered by Landlock itself: ``stat`` (a check can learn which paths exist, where no mount namespace hides them),
-``chmod`` and the like (refused by seccomp), UDP (seccomp, network namespace).
+``readlink``, ``chmod`` and the like (refused by seccomp), UDP (seccomp, network namespace).
 """
 
 import ctypes

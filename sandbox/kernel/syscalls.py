@@ -29,8 +29,6 @@ ALLOWED: Table = {
     "stat": (4, None),
     "lstat": (6, None),
     "getdents64": (217, 61),
-    "readlink": (89, None),
-    "readlinkat": (267, 78),
     "access": (21, None),
     "faccessat": (269, 48),
     "faccessat2": (439, 439),
