@@ -27,6 +27,8 @@ _START_S = 60.0
 _FORK_S = 20.0
 _SPLIT_S = 2.0
 _STOP_S = 5.0
+_REFILL_S = 0.005
+"""The reserve is filled up when the check that took from it has begun, not while it tries to."""
 _AT_ONCE = 4
 """Orders on their way at once: the socket's buffer has room for them, and the zygote is never without work."""
 _CREDENTIALS = struct.Struct("=iII")
@@ -61,6 +63,7 @@ class Nursery:
         self.network = False
         self.lost = False
         self.gate: Gate | None = None
+        self.warm = asyncio.Event()
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -119,7 +122,7 @@ class Nursery:
         """A child fresh from the warm process; one from the reserve, where there is one."""
         while self._spares:
             child = self._spares.popleft()
-            self._order_what_is_wanted()
+            self._loop.call_later(_REFILL_S, self._order_what_is_wanted)
             if child.quiet():
                 return child
             child.dispose()
@@ -272,6 +275,13 @@ class Nursery:
         if not self._ready.done():
             self._ready.set_result(None)
 
+    def _on_warm(self, record: dict[str, Any]) -> None:
+        """The reserve was forked from a colder process."""
+        while self._spares:
+            self._spares.pop().dispose()
+        self.warm.set()
+        self._order_what_is_wanted()
+
     def _on_forked(self, record: dict[str, Any], pidfd: int = -1) -> None:
         channel, timer = self._births.pop(record["number"])
         timer.cancel()
@@ -321,6 +331,7 @@ class Nursery:
         if self.lost:
             return
         self.lost = True
+        self.warm.set()
         self._loop.remove_reader(self._control)
         self._gone.set()
         if not self._ready.done():

@@ -145,6 +145,7 @@ class Session:
             except SandboxError:
                 self._drop()
                 return forked
+            self._worker.idle_cpu_s = self._worker.cpu_s()
             if worker is not None:
                 forked._worker, forked._steps, forked._fresh = worker, self._steps, True
             return forked

@@ -7,12 +7,14 @@ import os
 import resource
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 from genprm.sandbox.frames import RECORD_BYTES
+from genprm.sandbox.inside import warmup
 from genprm.sandbox.inside.confine import CHANNEL, Kit
 from genprm.sandbox.inside.isolate import isolate, own_processes, readable
-from genprm.sandbox.inside.preload import preload, warm_up
+from genprm.sandbox.inside.preload import preload, reseed
 from genprm.sandbox.inside.probe import Findings, probe
 from genprm.sandbox.inside.zygote import Zygote
 from genprm.sandbox.kernel import calls, seccomp
@@ -33,22 +35,29 @@ def main(control_fd: int) -> None:
     _first_to_go()
     layers = own_processes()
     packages = preload(order["preload"])
-    warm_up(order["seed"])
+    warmup.first()
+    reseed(order["seed"])
     kit = Kit(Limits(**order["limits"]), os.getpid(), _address_space(), order["seed"])
-    gc.collect()
-    gc.freeze()
-    _collapse()
+    maps = os.open("/proc/self/maps", os.O_RDONLY)
+    settle(maps)
     layers += isolate(order["base"], readable(packages))
     kit, listener, own = _fence(kit)
     found = probe(kit)
     layers, kit = _without(found, [*layers, *own], kit)
-    _serve(control, host, kit, layers, found, listener, null)
+    _serve(control, host, kit, layers, found, listener, null, maps)
 
 
 def _serve(
-    control: socket.socket, host: int, kit: Kit, layers: list[Layer], found: Findings, listener: int, null: int
+    control: socket.socket,
+    host: int,
+    kit: Kit,
+    layers: list[Layer],
+    found: Findings,
+    listener: int,
+    null: int,
+    maps: int,
 ) -> None:
-    zygote = Zygote(control, host, kit)
+    zygote = Zygote(control, host, kit, _warm(kit.seed, maps))
     _forget_ourselves(null)
     ready = {"event": "ready", "files": found.files, "network": found.network, "forks": kit.forks}
     rows = [[layer.name, layer.active, layer.why] for layer in layers]
@@ -93,11 +102,26 @@ def _address_space() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
-def _collapse() -> None:
-    """Huge pages for what the children share: each fork copies its table of pages."""
-    with open("/proc/self/maps") as maps:
-        lines = [line.split() for line in maps]
-    for line in lines:
+def _warm(seed: int | None, maps: int) -> Iterator[None]:
+    """The chores of the idle zygote. No child must be able to tell how many are done, but by its speed."""
+    for _ in warmup.rest():
+        reseed(seed)
+        gc.freeze()
+        yield
+    settle(maps)
+    os.close(maps)
+
+
+def settle(maps: int) -> None:
+    """All that is here now stays: the children's garbage collectors need not look at it, and it goes on huge pages.
+
+    Each fork copies the table of pages, which is much shorter with those.
+    """
+    gc.collect()
+    gc.freeze()
+    os.lseek(maps, 0, os.SEEK_SET)
+    text = b"".join(iter(lambda: os.read(maps, 65536), b"")).decode()
+    for line in map(str.split, text.splitlines()):
         anonymous = len(line) == 5 or line[5] == "[heap]"
         if anonymous and line[1].startswith("rw"):
             start, end = (int(bound, 16) for bound in line[0].split("-"))
@@ -117,6 +141,7 @@ def _forget_ourselves(null: int) -> None:
     """Checks import what is installed, not what happens to be in our process; nothing is heard of us from here on."""
     for name in [name for name in sys.modules if name.split(".")[0] == "genprm"]:
         del sys.modules[name]
+    os.environ.clear()
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.close(null)

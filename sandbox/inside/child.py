@@ -2,7 +2,6 @@
 
 import gc
 import os
-import random
 import socket
 
 from genprm.sandbox.frames import BORN, Reply
@@ -14,7 +13,6 @@ from genprm.sandbox.kernel import calls, seccomp
 def live(kit: Kit, channel: int) -> None:
     """Serve until the host hangs up."""
     confine(kit, channel)
-    os.environ.clear()
     gc.enable()
     Server(CHANNEL, CHANNEL, kit.limits, kit.seed, lambda: _fork(kit)).serve()
 
@@ -22,7 +20,6 @@ def live(kit: Kit, channel: int) -> None:
 def _fork(kit: Kit) -> Reply | None:
     """A second process from here on, which serves the channel that the host sends along and owes no reply."""
     channel = _descriptor()
-    state = random.getstate()  # Python gives a fork fresh randomness; a fork of a session goes on as its origin would
     try:
         pid = calls.fork(seccomp.FORK_FLAGS)
         if pid == 0:
@@ -33,7 +30,6 @@ def _fork(kit: Kit) -> Reply | None:
         os.close(channel)
     if pid:
         return Reply("ok")
-    random.setstate(state)
     die_with_zygote(kit)
     os.write(CHANNEL, BORN)
     return None

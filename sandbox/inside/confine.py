@@ -48,6 +48,8 @@ def confine(kit: Kit, channel: int, failed: Callable[[str, OSError], None] | Non
 
 
 def die_with_zygote(kit: Kit) -> None:
+    if kit.zygote == 1:  # the kernel ends all that is numbered by a first process when that ends
+        return
     calls.die_with_parent(signal.SIGKILL)
     if os.getppid() != kit.zygote:
         os._exit(1)

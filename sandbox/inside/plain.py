@@ -6,7 +6,8 @@ import json
 import os
 import sys
 
-from genprm.sandbox.inside.preload import preload, warm_up
+from genprm.sandbox.inside import warmup
+from genprm.sandbox.inside.preload import preload, reseed
 from genprm.sandbox.inside.serve import Server
 from genprm.sandbox.limits import Limits
 
@@ -20,7 +21,8 @@ def main(plan: str) -> None:
         os.dup2(null, descriptor)
     os.close(null)
     preload(order["preload"])
-    warm_up(order["seed"])
+    warmup.first()
+    reseed(order["seed"])
     gc.collect()
     gc.freeze()
     _limit(limits)

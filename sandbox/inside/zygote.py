@@ -11,20 +11,23 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from genprm.sandbox.frames import RECORD_BYTES
 from genprm.sandbox.inside.child import live
 from genprm.sandbox.inside.confine import Kit
+from genprm.sandbox.kernel import calls
 
 
 class Zygote:
     """Forks, adopts, reaps, and reports."""
 
-    def __init__(self, control: socket.socket, host: int, kit: Kit) -> None:
+    def __init__(self, control: socket.socket, host: int, kit: Kit, chores: Iterator[None]) -> None:
         self._control = control
         self._host = host
         self._kit = kit
+        self._chores: Iterator[None] | None = chores
         self._children: dict[int, int] = {}
         """The host's number of each child, by its pidfd, which becomes readable when it is gone."""
         self._poll = select.poll()
@@ -43,7 +46,10 @@ class Zygote:
             self._kill_all()
 
     def _turn(self) -> bool:
-        for descriptor, _ in self._poll.poll():
+        events = self._poll.poll(None if self._chores is None else 0)
+        if not events:
+            self._do_a_chore()
+        for descriptor, _ in events:
             if descriptor == self._host:
                 return False
             if descriptor == self._control.fileno():
@@ -52,6 +58,13 @@ class Zygote:
             else:
                 self.say(self._reap(descriptor))
         return True
+
+    def _do_a_chore(self) -> None:
+        """Get warmer while nobody waits."""
+        assert self._chores is not None
+        if next(self._chores, self) is self:
+            self._chores = None
+            self.say({"event": "warm"})
 
     def _obey(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._control, RECORD_BYTES, 1)
@@ -68,7 +81,7 @@ class Zygote:
 
     def _fork(self, number: int, channel: int) -> tuple[dict[str, Any], tuple[int, ...]]:
         try:
-            pid = os.fork()
+            pid = calls.fork(signal.SIGCHLD)
             if pid == 0:
                 try:
                     live(self._kit, channel)

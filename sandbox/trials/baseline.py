@@ -30,7 +30,7 @@ class PlainPython:
     def __init__(self, process: asyncio.subprocess.Process, first: list[Run]) -> None:
         self._process = process
         self.first = first
-        """The pass that made it warm."""
+        """The first pass, in which the checks were new to it."""
 
     @classmethod
     async def start(cls, solutions: Sequence[CheckedSolution]) -> Self:
