@@ -31,37 +31,24 @@ def main(control_fd: int) -> None:
     if os.getppid() != order["host"]:  # it died before we could watch it
         return
     gc.disable()
-    null = os.open(os.devnull, os.O_RDWR)
     _first_to_go()
     layers = own_processes()
     packages = preload(order["preload"])
     warmup.first()
     reseed(order["seed"])
+    # Out of reach once we are confined, and needed later.
+    null, maps = os.open(os.devnull, os.O_RDWR), os.open("/proc/self/maps", os.O_RDONLY)
     kit = Kit(Limits(**order["limits"]), os.getpid(), _address_space(), order["seed"])
-    maps = os.open("/proc/self/maps", os.O_RDONLY)
-    settle(maps)
     layers += isolate(order["base"], readable(packages))
     kit, listener, own = _fence(kit)
     found = probe(kit)
     layers, kit = _without(found, [*layers, *own], kit)
-    _serve(control, host, kit, layers, found, listener, null, maps)
-
-
-def _serve(
-    control: socket.socket,
-    host: int,
-    kit: Kit,
-    layers: list[Layer],
-    found: Findings,
-    listener: int,
-    null: int,
-    maps: int,
-) -> None:
     zygote = Zygote(control, host, kit, _warm(kit.seed, maps))
     _forget_ourselves(null)
-    ready = {"event": "ready", "files": found.files, "network": found.network, "forks": kit.forks}
+    _settle(maps)
     rows = [[layer.name, layer.active, layer.why] for layer in layers]
-    zygote.say(ready | {"layers": rows}, *([listener] if kit.forks else []))
+    ready = {"event": "ready", "files": found.files, "network": found.network, "forks": kit.forks, "layers": rows}
+    zygote.say(ready, *([listener] if kit.forks else []))
     if listener >= 0:
         os.close(listener)
     zygote.serve()
@@ -108,11 +95,11 @@ def _warm(seed: int | None, maps: int) -> Iterator[None]:
         reseed(seed)
         gc.freeze()
         yield
-    settle(maps)
+    _settle(maps)
     os.close(maps)
 
 
-def settle(maps: int) -> None:
+def _settle(maps: int) -> None:
     """All that is here now stays: the children's garbage collectors need not look at it, and it goes on huge pages.
 
     Each fork copies the table of pages, which is much shorter with those.

@@ -6,15 +6,23 @@ import socket
 
 from genprm.sandbox.frames import BORN, Reply
 from genprm.sandbox.inside.confine import CHANNEL, Kit, confine, die_with_zygote
+from genprm.sandbox.inside.preload import reseed
 from genprm.sandbox.inside.serve import Server
 from genprm.sandbox.kernel import calls, seccomp
 
 
-def live(kit: Kit, channel: int) -> None:
+def server_of(kit: Kit) -> Server:
+    """What will serve in a child. Made in the zygote: what a child need not make it need not wait for."""
+    return Server(CHANNEL, CHANNEL, kit.limits, lambda: _fork(kit))
+
+
+def live(kit: Kit, server: Server, channel: int) -> None:
     """Serve until the host hangs up."""
     confine(kit, channel)
+    if kit.seed is None:
+        reseed(None)
     gc.enable()
-    Server(CHANNEL, CHANNEL, kit.limits, kit.seed, lambda: _fork(kit)).serve()
+    server.serve()
 
 
 def _fork(kit: Kit) -> Reply | None:

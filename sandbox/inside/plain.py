@@ -30,7 +30,7 @@ def main(plan: str) -> None:
         del sys.modules[name]
     os.environ.clear()
     os.write(sink, b"\x01")
-    Server(source, sink, limits, order["seed"]).serve()
+    Server(source, sink, limits).serve()
 
 
 def _limit(limits: Limits) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import random
 import signal
 import sys
 import traceback
@@ -12,7 +11,6 @@ from types import FrameType, ModuleType
 
 from genprm.sandbox.frames import CUT, LAST, READ_STDIN, Reply, Request
 from genprm.sandbox.inside.capture import Discard, NoInput, Output, OutputLimit, text_in, text_out
-from genprm.sandbox.inside.preload import reseed
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.result import Status
 
@@ -25,7 +23,7 @@ _SIGNALS = (signal.SIGPROF, signal.SIGALRM) if hasattr(signal, "setitimer") else
 class Runner:
     """One session's namespace. ``send`` puts a reply on the channel."""
 
-    def __init__(self, limits: Limits, seed: int | None, send: Callable[[Request, Reply], None]) -> None:
+    def __init__(self, limits: Limits, send: Callable[[Request, Reply], None]) -> None:
         self._limits = limits
         self._send = send
         self._running: Request | None = None
@@ -35,10 +33,6 @@ class Runner:
         self._out, self._err, self._in = Output(limits.output_bytes), Discard(), NoInput()
         self._streams = text_in(self._in), text_out(self._out), text_out(self._err)
         self.prepare()
-        if seed is None:
-            reseed(None)
-        else:
-            random.seed(seed)  # Python gives a fork fresh randomness
 
     def rehearse(self) -> None:
         """Run nothing, as a check is run: what is shared with the warm process until it is touched is then our own."""

@@ -14,13 +14,11 @@ _NO_MEMORY = Reply("memory", error=b"MemoryError", flags=LAST)
 class Server:
     """Reads from one descriptor and writes to another, or to the same. ``fork`` carries out that order."""
 
-    def __init__(
-        self, source: int, sink: int, limits: Limits, seed: int | None, fork: Callable[[], Reply | None] | None = None
-    ) -> None:
+    def __init__(self, source: int, sink: int, limits: Limits, fork: Callable[[], Reply | None] | None = None) -> None:
         self._source = source
         self._sink = sink
         self._fork = fork
-        self._runner = Runner(limits, seed, self._send)
+        self._runner = Runner(limits, self._send)
 
     def serve(self) -> None:
         """Until the host hangs up."""

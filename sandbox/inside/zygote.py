@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from genprm.sandbox.frames import RECORD_BYTES
-from genprm.sandbox.inside.child import live
+from genprm.sandbox.inside.child import live, server_of
 from genprm.sandbox.inside.confine import Kit
 from genprm.sandbox.kernel import calls
 
@@ -27,6 +27,7 @@ class Zygote:
         self._control = control
         self._host = host
         self._kit = kit
+        self._server = server_of(kit)
         self._chores: Iterator[None] | None = chores
         self._children: dict[int, int] = {}
         """The host's number of each child, by its pidfd, which becomes readable when it is gone."""
@@ -84,7 +85,7 @@ class Zygote:
             pid = calls.fork(signal.SIGCHLD)
             if pid == 0:
                 try:
-                    live(self._kit, channel)
+                    live(self._kit, self._server, channel)
                 finally:
                     os._exit(0)
         finally:
