@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from genprm.sandbox.frames import RECORD_BYTES
-from genprm.sandbox.inside import warmup
+from genprm.sandbox.inside import memory, warmup
 from genprm.sandbox.inside.confine import CHANNEL, Kit
 from genprm.sandbox.inside.isolate import isolate, own_processes, readable
 from genprm.sandbox.inside.preload import preload, reseed
@@ -45,7 +45,7 @@ def main(control_fd: int) -> None:
     layers, kit = _without(found, [*layers, *own], kit)
     zygote = Zygote(control, host, kit, _warm(kit.seed, maps))
     _forget_ourselves(null)
-    _settle(maps)
+    memory.settle(maps)
     rows = [[layer.name, layer.active, layer.why] for layer in layers]
     ready = {"event": "ready", "files": found.files, "network": found.network, "forks": kit.forks, "layers": rows}
     zygote.say(ready, *([listener] if kit.forks else []))
@@ -95,25 +95,8 @@ def _warm(seed: int | None, maps: int) -> Iterator[None]:
         reseed(seed)
         gc.freeze()
         yield
-    _settle(maps)
+    memory.settle(maps)
     os.close(maps)
-
-
-def _settle(maps: int) -> None:
-    """All that is here now stays: the children's garbage collectors need not look at it, and it goes on huge pages.
-
-    Each fork copies the table of pages, which is much shorter with those.
-    """
-    gc.collect()
-    gc.freeze()
-    os.lseek(maps, 0, os.SEEK_SET)
-    text = b"".join(iter(lambda: os.read(maps, 65536), b"")).decode()
-    for line in map(str.split, text.splitlines()):
-        anonymous = len(line) == 5 or line[5] == "[heap]"
-        if anonymous and line[1].startswith("rw"):
-            start, end = (int(bound, 16) for bound in line[0].split("-"))
-            with contextlib.suppress(OSError):  # an old kernel, no huge page to be had: slower, nothing else
-                calls.collapse(start, end)
 
 
 def _first_to_go() -> None:

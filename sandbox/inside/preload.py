@@ -23,7 +23,7 @@ def environment(seed: int | None) -> dict[str, str]:
         **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),
         "PYTHONHASHSEED": "random" if seed is None else str(seed % 2**32),
         "PYTHONUTF8": "1",
-        "SYMPY_CACHE_SIZE": "20000",
+        "SYMPY_CACHE_SIZE": "None",  # what is pushed out of a full cache is copied first, only to be thrown away
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/bin:/bin",
     }
