@@ -73,6 +73,7 @@ class Nursery:
         self._exits: dict[int, asyncio.Future[Exit]] = {}
         self._pids: dict[int, int] = {}
         self._spares: deque[Child] = deque()
+        self._cold: deque[Child] = deque()
         self._waiting: deque[asyncio.Future[Child]] = deque()
         self._gone = asyncio.Event()
         self._base = tempfile.mkdtemp(prefix="genprm-sandbox-")
@@ -120,8 +121,8 @@ class Nursery:
 
     async def fork(self) -> Child:
         """A child fresh from the warm process; one from the reserve, where there is one."""
-        while self._spares:
-            child = self._spares.popleft()
+        while reserve := self._spares or self._cold:
+            child = reserve.popleft()
             self._loop.call_later(_REFILL_S, self._order_what_is_wanted)
             if child.quiet():
                 return child
@@ -135,7 +136,7 @@ class Nursery:
 
     @property
     def has_spare(self) -> bool:
-        return bool(self._spares)
+        return bool(self._spares or self._cold)
 
     def _order_what_is_wanted(self) -> None:
         """Those that are waited for, and the reserve, a few at a time."""
@@ -276,9 +277,9 @@ class Nursery:
             self._ready.set_result(None)
 
     def _on_warm(self, record: dict[str, Any]) -> None:
-        """The reserve was forked from a colder process."""
-        while self._spares:
-            self._spares.pop().dispose()
+        """The reserve was forked from a colder process: it is replaced, one by one."""
+        self._cold.extend(self._spares)
+        self._spares.clear()
         self.warm.set()
         self._order_what_is_wanted()
 
@@ -301,6 +302,8 @@ class Nursery:
                 return
         if len(self._spares) < self._plan.spares:
             self._spares.append(child)
+            if self._cold:
+                self._cold.popleft().dispose()
         else:  # whoever wanted it went away
             child.dispose()
 
@@ -349,8 +352,10 @@ class Nursery:
         for exit in self._exits.values():
             exit.set_result(Exit())
         self._exits.clear()
-        while self._spares:
-            self._spares.pop().dispose()
+        for spare in (*self._spares, *self._cold):
+            spare.dispose()
+        self._spares.clear()
+        self._cold.clear()
         if self.gate is not None:
             self.gate.close()
 

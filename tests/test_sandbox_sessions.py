@@ -122,7 +122,7 @@ def test_without_the_gate_a_fork_runs_the_past_again() -> None:
 
 # A check that has got hold of the loop which carries out the host's orders, and uses the permission to fork for itself.
 THIEF = """
-import ctypes, gc, os
+import ctypes, os, sys
 pid = os.getpid()
 def fork():
     libc = ctypes.CDLL(None)
@@ -130,8 +130,10 @@ def fork():
         while True:
             libc.pause()
     {then}
-server = next(o for o in gc.get_objects() if type(o).__name__ == 'Server')
-server._fork = fork
+frame = sys._getframe()
+while type(frame.f_locals.get('self')).__name__ != 'Server':
+    frame = frame.f_back
+frame.f_locals['self']._fork = fork
 """
 
 

@@ -133,7 +133,8 @@ _NOTES = (
         "between sessions",
         "secrets in its own memory",
         (
-            "import gc\nfor o in gc.get_objects():\n    try: text = repr(o) if type(o) in (dict, list, tuple) else ''\n"
+            "import gc\ngc.unfreeze()\n"
+            "for o in gc.get_objects():\n    try: text = repr(o) if type(o) in (dict, list, tuple) else ''\n"
             "    except BaseException: continue\n    at = text.find('cana' + 'ry-')\n"
             "    if at >= 0: print(text[at:at + 60])",
         ),

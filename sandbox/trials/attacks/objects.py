@@ -40,7 +40,8 @@ _FRAMES: dict[str, str | tuple[str, ...]] = {
     "frame = frame.f_back\nprint(str(frame.f_globals)[:2000])\nshell(frame.f_builtins['__import__']('os').system)",
     "locals of the runner": "import sys\nframe = sys._getframe()\nwhile frame: print(str(frame.f_locals)[:500]); "
     "frame = frame.f_back\nwon()",
-    "walk of the collector": "import gc\nfor o in gc.get_objects():\n    n = getattr(o, '__name__', '')\n"
+    "walk of the collector": "import gc\ngc.unfreeze()\n"
+    "for o in gc.get_objects():\n    n = getattr(o, '__name__', '')\n"
     "    if n == 'system' or type(o) is dict and 'system' in o and 'popen' in o: shell(o['system'])",
     "referrers": "import gc\n"
     "print(len(gc.get_referrers(won)), [str(r)[:300] for r in gc.get_referrers(print)[:5]])\nwon()",

@@ -74,25 +74,27 @@ _TRAPS: dict[str, str | tuple[str, ...]] = {
     "finaliser that loops": ("class D:\n    def __del__(self):\n        while True: pass\nd = D()", "d = 0"),
     "atexit": ("import atexit\natexit.register(print, 'late')\natexit.register(lambda: [0 for _ in iter(int, 1)])",),
     "the runner": (
-        "import gc\nfor o in gc.get_objects():\n    if type(o).__name__ == 'Runner':\n"
+        "import gc\ngc.unfreeze()\nfor o in gc.get_objects():\n    if type(o).__name__ == 'Runner':\n"
         "        type(o).run = lambda *a: 1 / 0",
         "print(1)",
         "print(2)",
     ),
     "every function": (
-        "import gc, types\ndef nothing(*a, **k): pass\nfor o in gc.get_objects():\n"
+        "import gc, types\ngc.unfreeze()\ndef nothing(*a, **k): pass\nfor o in gc.get_objects():\n"
         "    if type(o) is types.FunctionType and 'genprm' in o.__code__.co_filename: o.__code__ = nothing.__code__",
         "print(1)",
     ),
     "limits of the runner": (
-        "import gc\nfor o in gc.get_objects():\n    if type(o).__name__ in ('Runner', 'Kit', 'Limits'):\n"
+        "import gc\ngc.unfreeze()\n"
+        "for o in gc.get_objects():\n    if type(o).__name__ in ('Runner', 'Kit', 'Limits'):\n"
         "        for n in ('cpu_s', 'wall_s', 'output_bytes'):\n"
         "            for x in (o, getattr(o, '_limits', o), getattr(o, 'limits', o)):\n"
         "                try: object.__setattr__(x, n, 10**9)\n                except Exception: pass",
         "while True: pass",
     ),
     "output beyond the limit": (
-        "import gc\nfor o in gc.get_objects():\n    if hasattr(o, '_limit') and hasattr(o, 'cut'): o._limit = 10**9\n"
+        "import gc\ngc.unfreeze()\n"
+        "for o in gc.get_objects():\n    if hasattr(o, '_limit') and hasattr(o, 'cut'): o._limit = 10**9\n"
         "print('x' * 10**6)",
     ),
     "streams": ("import sys\nsys.stdout.close()\nsys.stdout = None", "print(1)"),
