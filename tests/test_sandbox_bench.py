@@ -35,6 +35,7 @@ def test_ten_solutions_of_three_checks() -> None:
     assert len({solution.name for solution in SOLUTIONS}) == 10
 
 
+@pytest.mark.slow
 def test_checks_print_in_the_sandbox_what_they_print_in_plain_python() -> None:
     async def main() -> None:
         solutions, left_out = checked_solutions()

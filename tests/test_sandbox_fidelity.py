@@ -3,11 +3,14 @@
 The measure is plain Python on this machine (``tests/plain_python.py``), run twice with different hash seeds: where they
 disagree there is nothing to reproduce, and the code is named and left out. In notebooks the last expression is
 shown; such codes are changed to print it, the same way on both sides.
+
+Every tenth block is run, which takes a minute; with GENPRM_ALL_BLOCKS=1 all of them, which takes ten.
 """
 
 import ast
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LIKE_PLAIN, LIKE_PLAIN_ENFORCED = 0.995, 0.97
 MOST_UNSTABLE = 0.005
+ALL = os.environ.get("GENPRM_ALL_BLOCKS") == "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ async def run_all(codes: list[str]) -> list[Result]:
 @pytest.fixture(scope="module")
 def outcomes(shared_data: Callable[[str], Path]) -> list[Outcome]:
     blocks = read(shared_data("code_blocks") / "blocks.jsonl")
+    if not ALL:
+        blocks = blocks[::10]
     if why := plain_python.missing():
         pytest.skip(why)
     codes = [block.code for block in blocks]
@@ -113,12 +119,12 @@ def differences(outcomes: list[Outcome]) -> str:
 
 def test_the_sandbox_gives_what_plain_python_gives(outcomes: list[Outcome]) -> None:
     unstable = [o for o in outcomes if not o.stable]
-    assert len(unstable) <= MOST_UNSTABLE * len(outcomes), differences(unstable)
+    assert len(unstable) <= max(1, MOST_UNSTABLE * len(outcomes)), differences(unstable)
     stable = [o for o in outcomes if o.stable]
     different = [o for o in stable if not o.same]
     print(f"{len(stable) - len(different)} of {len(stable)} like plain Python, {len(unstable)} left out as unstable")
     print(differences(unstable + different))
-    assert len(different) <= (1 - LIKE_PLAIN) * len(stable), differences(different)
+    assert len(different) <= max(1, (1 - LIKE_PLAIN) * len(stable)), differences(different)
 
 
 def test_the_same_with_what_the_policy_refuses_counted_as_lost(outcomes: list[Outcome]) -> None:

@@ -49,6 +49,7 @@ def test_forks_go_on_from_the_same_state_and_not_from_each_others() -> None:
     within(Sandbox(), work)
 
 
+@pytest.mark.slow
 def test_forks_outlive_their_origin() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as origin:
@@ -61,6 +62,7 @@ def test_forks_outlive_their_origin() -> None:
     within(Sandbox(), work)
 
 
+@pytest.mark.slow
 def test_forks_are_alike_to_the_last_random_number() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as origin:
@@ -137,6 +139,7 @@ frame.f_locals['self']._fork = fork
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the payload is written for x86_64")
 @pytest.mark.parametrize("then", ["return None", "os._exit(0)", "os.write(3, b'x' * 99)", "while True: pass"])
 def test_a_stolen_fork_is_not_kept(then: str) -> None:
@@ -180,6 +183,7 @@ def _alive_in(group: int) -> list[str]:
 # --- spares --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sessions_begin_with_a_spare_where_there_is_one() -> None:
     async def work(sandbox: Sandbox) -> None:
         for _ in range(5):
@@ -191,6 +195,7 @@ def test_sessions_begin_with_a_spare_where_there_is_one() -> None:
     within(Sandbox(spares=2), work)
 
 
+@pytest.mark.slow
 def test_without_spares_each_session_has_a_process_made_for_it() -> None:
     async def work(sandbox: Sandbox) -> None:
         sessions = [sandbox.session() for _ in range(20)]
@@ -217,11 +222,13 @@ def drawn(seed: int | None) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
     assert len(set(drawn(7) + drawn(7))) == 1
     assert drawn(8)[0] != drawn(7)[0]
 
 
+@pytest.mark.slow
 def test_without_a_seed_numbers_are_fresh() -> None:
     assert len({said.split()[0] for said in drawn(None) + drawn(None)}) == 4
 
@@ -229,6 +236,7 @@ def test_without_a_seed_numbers_are_fresh() -> None:
 # --- preload -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_modules_are_loaded_beforehand_when_asked() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as session:

@@ -53,12 +53,14 @@ def test_there_are_attacks_of_every_class() -> None:
             compile(code, attack.name, "exec")
 
 
+@pytest.mark.slow
 def test_the_quickest_of_every_class_is_held() -> None:
     first = {attack.kind: attack for attack in reversed(ATTACKS) if not attack.slow and not attack.idle}
     rows = rows_of(list(first.values()))
     assert [(row.name, row.why) for row in rows if row.verdict != "held"] == []
 
 
+@pytest.mark.slow
 def test_layers_are_inferred_from_what_was_seen() -> None:
     wanted = {"TCP": "seccomp", "print flood": "output cap", "segmentation fault": "process boundary"}
     rows = rows_of([attack for attack in ATTACKS if attack.name in wanted])
@@ -112,6 +114,7 @@ def test_a_canary_that_was_touched_is_an_escape(name: str) -> None:
     assert after.verdict == "held", after.why  # what one did is not held against the next
 
 
+@pytest.mark.slow
 def test_what_is_left_or_told_is_an_escape() -> None:
     told = Attack("nothing", "tells", ())
 
@@ -136,6 +139,7 @@ def test_what_is_left_or_told_is_an_escape() -> None:
     assert "1 processes are left over" in leaving.why
 
 
+@pytest.mark.slow
 def test_what_runs_on_is_late() -> None:
     async def main() -> list[Row]:
         async with Suite() as suite:
@@ -149,6 +153,7 @@ def test_what_runs_on_is_late() -> None:
     assert "of CPU time over the limit" in rows[1].why
 
 
+@pytest.mark.slow
 def test_a_session_that_was_harmed_is_an_escape() -> None:
     async def main() -> list[Row]:
         async with Suite() as suite:
@@ -174,6 +179,7 @@ def test_running_a_file(tmp_path: Path) -> None:
     assert "Error" in err
 
 
+@pytest.mark.slow
 def test_running_standard_input_as_a_record() -> None:
     code, out, _ = command("run", "-", "--json", "--cpu", "0.3", stdin="print('\\x1b[31m')\nwhile True: pass")
     record = json.loads(out)
@@ -217,6 +223,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     assert err == f"genprm: {file}: not UTF-8\n"
 
 
+@pytest.mark.slow
 def test_the_table() -> None:
     code, out, _ = command("attack", "--class", "format strings")
     *table, summary = out.strip().split("\n")

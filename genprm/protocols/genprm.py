@@ -41,6 +41,7 @@ from typing import ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.sandbox.result import Result
+from genprm.sandbox.text import for_prompt
 from genprm.types import Completion, Message, Prompt, Sampling, Solution, Token
 
 SYSTEM = "You are a math teacher. Your task is to review and critique the paragraphs in solution step by step."
@@ -60,7 +61,6 @@ FORCED_TOKENS = 20
 
 _VERDICT = re.compile(r"\\boxed\s{0,3}\{\s{0,3}(?:\\text\s{0,3}\{\s{0,3})?(Yes|No)\s{0,3}\}", re.IGNORECASE)
 _FORCED = re.compile(r"\s{0,3}\{\s{0,3}(Yes|No)\s{0,3}\}", re.IGNORECASE)
-_TAGS = re.compile(r"<(?=/?(?:analyze|verify|output)>|[|｜])|`(?=``)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +262,7 @@ def missing_stop(text: str) -> str:
 def format_output(result: Result) -> str:
     """The output as it is given back to the model, in the published wording.
 
-    A check that failed shows its error only, as published. Tags of the protocol and of chat templates, and code
-    fences, are broken by a zero-width space after their first character, so that no output can pose as a verdict.
+    A check that failed shows its error only, as published. No output can pose as a verdict: see ``for_prompt``.
     """
     match result.status:
         case "ok":
@@ -272,4 +271,4 @@ def format_output(result: Result) -> str:
             shown = f"Code execute time out: {result.error.partition(': ')[2] or result.error}"
         case _:
             shown = f"Code execute Error: {result.error}"
-    return _TAGS.sub(lambda found: found.group() + "\u200b", shown)
+    return for_prompt(shown)
