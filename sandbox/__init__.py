@@ -1,21 +1,12 @@
-"""Runs untrusted Python checks outside the process.
+"""Runs untrusted Python checks outside the process. How, and what that is worth: ``docs/sandbox.md``.
 
     async with Sandbox() as sandbox:
         async with sandbox.session() as session:
             result = await session.run("print(1 + 1)")
 
-A warm process that never runs a check forks one child per session; the child confines itself, then runs the session's
-checks one after the other in one namespace. The host owns the deadlines. ``Sandbox.layers`` says what is in force here.
-
-Covered: a check cannot read files other than Python and its libraries, write outside its own scratch folder, reach a
-network, start processes or threads, signal or read other processes (its sister sessions among them), see the host's
-environment, or use more CPU time, memory, output and file size than the limits; nothing survives its session, or the
-host. What it does is in the ``Result``, never an exception.
-
-Not covered: holes in the kernel itself (a deny-list of system calls narrows that surface, no more); what a check does
-to its own session (it can patch sympy or forge its own output: one session is one author); side channels; which paths
-exist, where no mount namespace can be had; a session that fills the scratch space that all share (64 MB there, the disk
-without a mount namespace); what the missing layers leave open at ``level="process"``.
+Read ``pool`` (the sandbox), ``session``, ``worker`` (one process and its deadlines), ``nursery`` (the warm process as
+the host sees it); then ``inside`` (what runs behind the wall), ``kernel`` (what the wall is made of), ``trials`` (what
+it is put through). What a check does is in the ``Result``, never an exception.
 """
 
 from genprm.sandbox.blocking import BlockingSandbox, BlockingSession, run

@@ -48,6 +48,9 @@ class BlockingSandbox:
     def start(self) -> None:
         self.call(self._sandbox.start())
 
+    def warmed(self) -> None:
+        self.call(self._sandbox.warmed())
+
     def session(self) -> "BlockingSession":
         return BlockingSession(self, self._sandbox.session())
 

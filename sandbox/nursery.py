@@ -132,7 +132,12 @@ class Nursery:
         waiting: asyncio.Future[Child] = self._loop.create_future()
         self._waiting.append(waiting)
         self._order_what_is_wanted()
-        return await waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                waiting.result().dispose()  # it came at the same moment
+            raise
 
     @property
     def has_spare(self) -> bool:
@@ -247,8 +252,9 @@ class Nursery:
         for pid in strays:
             with contextlib.suppress(OSError):
                 pidfd = os.pidfd_open(pid)
-                self._tell({"do": "adopt", "number": self._next_number()}, pidfd)
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                if os.getpgid(pid) == origin.group:  # still the same process
+                    self._tell({"do": "adopt", "number": self._next_number()}, pidfd)
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
 
     # --- what the zygote says --------------------------------------------------------------------------------------

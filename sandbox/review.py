@@ -16,7 +16,7 @@ from genprm.sandbox.text import plain
 from genprm.sandbox.worker import Worker, exchange
 
 _REMEMBERED = 1024
-_UNREADABLE = ("the policy cannot read it",)
+_UNREADABLE = b"the policy cannot read it"
 _LIMITS = Limits(cpu_s=1.0, wall_s=5.0, output_bytes=16 * 1024)
 
 Findings = tuple[str, ...]
@@ -53,23 +53,30 @@ class Reviewer:
                 code = self._queue.popleft()
                 future = self._known[code]
                 try:
-                    future.set_result(await self._ask(code))
+                    findings = await self._ask(code)
+                    if findings is None:  # lost, with the warm process perhaps
+                        findings = await self._ask(code)
                 except SandboxError:
+                    findings = None
+                if findings is None:
                     del self._known[code]  # nobody has looked at it, and it may be asked again
-                    future.set_result(_UNREADABLE)
+                said = _UNREADABLE if findings is None else findings
+                if not future.done():
+                    future.set_result(tuple(plain(said.decode("utf-8", "replace")).splitlines()))
         finally:
             self._task = None
 
-    async def _ask(self, code: str) -> Findings:
+    async def _ask(self, code: str) -> bytes | None:
+        """What the policy says, a line each; None where its process was lost and says nothing about the code."""
         if self._worker is None or not self._worker.quiet():
             self._drop()
             self._worker = await self._take_worker()
         self._step += 1
         outcome = await exchange(self._worker, Request(self._step, os.urandom(8), code, "review"), _LIMITS)
-        if outcome.reply is None or outcome.reply.status != "ok":
-            self._drop()
-            return _UNREADABLE
-        return tuple(plain(outcome.reply.stdout.decode("utf-8", "replace")).splitlines())
+        if outcome.reply is not None and outcome.reply.status == "ok":
+            return outcome.reply.stdout
+        self._drop()
+        return None if outcome.reply is None and not outcome.overrun else _UNREADABLE
 
     def _drop(self) -> None:
         if self._worker is not None:
@@ -79,6 +86,7 @@ class Reviewer:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        for code in self._queue:
-            self._known[code].cancel()
+        for future in self._known.values():
+            if not future.done():
+                future.set_result(())  # whoever waits for it learns from the closed sandbox
         self._drop()

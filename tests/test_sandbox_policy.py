@@ -1,6 +1,7 @@
 """The static gate: what honest checks need is admitted, ways out are refused, and no text upsets it."""
 
 import ast
+import asyncio
 import contextlib
 import json
 import statistics
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genprm.sandbox import Policy, Result, Sandbox
 from genprm.sandbox.inside.policy import review
 
 ADMITTED = {
@@ -365,3 +367,45 @@ def median_s(act: Callable[[str], object], codes: list[str]) -> float:
         return time.process_time() - began
 
     return statistics.median(min(once(code) for _ in range(3)) for code in codes)
+
+
+# --- in force ------------------------------------------------------------------------------------------------------
+
+HOSTILE = "import os\nprint(os.getpid() > 0)"
+
+
+def test_audit_flags_enforce_refuses_off_says_nothing() -> None:
+    async def main(policy: Policy) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+        async with Sandbox(policy=policy) as sandbox, sandbox.session() as session:
+            results = [await session.run(code) for code in ("x = 1", HOSTILE, "print(x)")]
+            return [(r.status, r.stdout, r.flags, r.policy) for r in results[1:]]
+
+    said = ("line 1: import of os",)
+    well = ("ok", "1\n", (), ())
+    assert asyncio.run(main("audit")) == [("ok", "True\n", ("policy",), said), well]
+    assert asyncio.run(main("enforce")) == [("refused", "", ("policy",), said), well]
+    assert asyncio.run(main("off")) == [("ok", "True\n", (), ()), well]
+
+
+def test_a_lost_reviewer_is_replaced_and_accuses_nobody() -> None:
+    async def main() -> list[Result]:
+        async with Sandbox() as sandbox, sandbox.session() as session:
+            results = [await session.run("print(1)")]
+            for _ in range(5):
+                worker = sandbox._reviewer._worker
+                assert worker is not None
+                worker.kill()
+                results.append(await session.run(f"print({len(results)})"))
+            return results
+
+    assert {result.flags for result in asyncio.run(main())} == {()}
+
+
+@pytest.mark.parametrize("text", ["(" * 60_000, "x = " + "-" * 60_000 + "1", "a" + ".b" * 30_000, "f'{" * 9_000])
+def test_text_that_upsets_a_parser_upsets_nobody_else(text: str) -> None:
+    async def main() -> Result:
+        async with Sandbox() as sandbox, sandbox.session() as session:
+            await session.run(text)
+            return await session.run("print(1)")
+
+    assert asyncio.run(main()).stdout == "1\n"

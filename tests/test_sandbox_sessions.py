@@ -287,7 +287,7 @@ def test_what_was_done_is_counted() -> None:
         assert stats.checks == {"ok": 1, "error": 2, "timeout": 1, "refused": 1}
         assert stats.flags == {"replayed": 1, "stdin": 1}
         assert (stats.starts, stats.replays) == (1, 1)
-        assert 0.3 <= stats.cpu["timeout"].total < 0.6
+        assert 0.25 <= stats.cpu["timeout"].total < 0.6
         assert stats.cpu["timeout"].quantile(0.5) == 0.5
         assert stats.wall["error"].quantile(1) < 0.3
 
@@ -312,7 +312,7 @@ import asyncio, sys
 sys.platform = "darwin"
 from genprm.sandbox import Limits, Sandbox, SandboxError
 async def main():
-    async with Sandbox(Limits(cpu_s=0.5, wall_s=2), level=sys.argv[1], spares=1) as sandbox:
+    async with Sandbox(Limits(cpu_s=0.5, wall_s=2), level=sys.argv[1], spares=1, policy="off") as sandbox:
         async with sandbox.session() as session:
             for code in ("x = 1; print(x)", "while True: pass", "print(x)", "import os; os._exit(3)", "print(2 * x)"):
                 result = await session.run(code)
