@@ -23,7 +23,7 @@ SAMPLES = 8
 """Forks of a session that continue from each step."""
 _CROWDS = (16, 64)
 """Sessions in flight beyond one per worker."""
-_REFILL_S = 0.03
+_REST_S = 0.03
 """Pause in which a spare that was taken is replaced."""
 
 
@@ -211,13 +211,17 @@ class Bench:
     # --- latency and memory -------------------------------------------------------------------------------------------
 
     async def _latencies(self, sandbox: Sandbox, lean: Sandbox, live: Session, node: Session) -> None:
+        """One at a time, each when the processes of the one before are gone and the reserve is full again."""
         rounds = self._size.rounds
+        await asyncio.sleep(_REST_S)
         for _ in range(self._size.prints // rounds):
             await self._clock("print", lambda: live.run("print(1)"))
         for _ in range(self._size.openings // rounds):
+            await asyncio.sleep(_REST_S)
             await self._clock("on demand", lambda: _open(lean))
-            await asyncio.sleep(_REFILL_S)
+            await asyncio.sleep(_REST_S)
             await self._clock("spare", lambda: _open(sandbox))
+            await asyncio.sleep(_REST_S)
             await self._fork(node)
 
     async def _fork(self, node: Session) -> None:
