@@ -94,6 +94,7 @@ def test_endless_computing_ends_at_the_cpu_limit(attack: Harness, name: str) -> 
     assert result.cpu_s < CPU_S + 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     ["import time\ntime.sleep(60)", "import signal\nwhile True: signal.sigtimedwait([], 50)"],
@@ -307,6 +308,7 @@ DEADLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEADLY)
 def test_what_no_honest_check_calls_kills_its_process(attack: Harness, name: str) -> None:
     first, second = attack.all(DEADLY[name], "print('still here')")

@@ -387,6 +387,7 @@ def test_audit_flags_enforce_refuses_off_says_nothing() -> None:
     assert asyncio.run(main("off")) == [("ok", "True\n", (), ()), well]
 
 
+@pytest.mark.slow
 def test_a_lost_reviewer_is_replaced_and_accuses_nobody() -> None:
     async def main() -> list[Result]:
         async with Sandbox() as sandbox, sandbox.session() as session:
@@ -401,6 +402,7 @@ def test_a_lost_reviewer_is_replaced_and_accuses_nobody() -> None:
     assert {result.flags for result in asyncio.run(main())} == {()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["(" * 60_000, "x = " + "-" * 60_000 + "1", "a" + ".b" * 30_000, "f'{" * 9_000])
 def test_text_that_upsets_a_parser_upsets_nobody_else(text: str) -> None:
     async def main() -> Result:

@@ -75,6 +75,7 @@ def test_forks_are_alike_to_the_last_random_number() -> None:
     within(Sandbox(), work)
 
 
+@pytest.mark.slow
 def test_a_fork_has_limits_and_an_end_of_its_own() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as origin:
@@ -90,6 +91,7 @@ def test_a_fork_has_limits_and_an_end_of_its_own() -> None:
     within(Sandbox(Limits(cpu_s=0.3)), work)
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_session_without_a_process() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as empty:
@@ -106,6 +108,7 @@ def test_a_fork_of_a_session_without_a_process() -> None:
     within(Sandbox(), work)
 
 
+@pytest.mark.slow
 def test_without_the_gate_a_fork_runs_the_past_again() -> None:
     async def work(sandbox: Sandbox) -> None:
         assert isinstance(sandbox._nursery, Nursery)
@@ -278,6 +281,7 @@ def test_the_blocking_face_serves_threads() -> None:
 # --- statistics ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_was_done_is_counted() -> None:
     async def work(sandbox: Sandbox) -> None:
         async with sandbox.session() as session:

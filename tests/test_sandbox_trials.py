@@ -105,6 +105,7 @@ TOUCHES: dict[str, tuple[Touch, str]] = {
 _QUICK = ("change", "TCP")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TOUCHES])
 def test_a_canary_that_was_touched_is_an_escape(name: str) -> None:
     touch, why = TOUCHES[name]
@@ -188,6 +189,7 @@ def test_running_standard_input_as_a_record() -> None:
     assert {"seccomp", "rlimits"} <= set(record["layers"])
 
 
+@pytest.mark.slow
 def test_policies_of_running(tmp_path: Path) -> None:
     file = tmp_path / "file.py"
     file.write_text("print(().__class__.__bases__[0].__name__)\n")
