@@ -81,10 +81,8 @@ ENDLESS = {
 }
 
 
-SLOW = {"factorial", "regex", "sorting key", "str", "except Exception", "finally", "blocks signals"}
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in ENDLESS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDLESS)
 def test_endless_computing_ends_at_the_cpu_limit(attack: Harness, name: str) -> None:
     result = attack(ENDLESS[name])
     assert (result.status, result.error) in {

@@ -260,6 +260,7 @@ def test_reasons_are_few_and_short() -> None:
     assert all(len(reason) < 100 for reason in review("x.__" + "a" * 5000 + "__"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NESTED)
 def test_deep_and_long_code_ends_soon(name: str) -> None:
     began = time.process_time()
@@ -374,6 +375,7 @@ def median_s(act: Callable[[str], object], codes: list[str]) -> float:
 HOSTILE = "import os\nprint(os.getpid() > 0)"
 
 
+@pytest.mark.slow
 def test_audit_flags_enforce_refuses_off_says_nothing() -> None:
     async def main(policy: Policy) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
         async with Sandbox(policy=policy) as sandbox, sandbox.session() as session:

@@ -169,6 +169,7 @@ def test_a_session_that_was_harmed_is_an_escape() -> None:
 # --- the commands --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_running_a_file(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text("print(6 * 7)\n")
