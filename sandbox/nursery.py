@@ -9,7 +9,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from genprm.sandbox.errors import SandboxError
 from genprm.sandbox.forks import Gate
 from genprm.sandbox.frames import BORN, RECORD_BYTES, FrameError, Request
 from genprm.sandbox.inside.preload import environment
+from genprm.sandbox.launch import command
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
 from genprm.sandbox.worker import Child, Exit
@@ -32,15 +32,6 @@ _REFILL_S = 0.005
 _AT_ONCE = 4
 """Orders on their way at once: the socket's buffer has room for them, and the zygote is never without work."""
 _CREDENTIALS = struct.Struct("=iII")
-# Empty packages, so that the zygote loads the few modules it needs and nothing of the host's (asyncio, engines).
-_BOOT = """
-import sys, types
-for name in ("genprm", "genprm.sandbox"):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [sys.argv[1]]
-from genprm.sandbox.inside.boot import main
-main(int(sys.argv[2]))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +80,9 @@ class Nursery:
         self._loop.add_reader(self._control, self._hear)
 
     def _launch(self, control: int) -> subprocess.Popen[bytes]:
-        here = os.path.dirname(os.path.abspath(__file__))
         with open(os.path.join(self._base, "log"), "wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-s", "-P", "-c", _BOOT, here, str(control)],
+                command("boot", str(control)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

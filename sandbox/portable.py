@@ -19,22 +19,14 @@ from dataclasses import asdict
 from genprm.sandbox.errors import SandboxError
 from genprm.sandbox.frames import FrameError, Reply, Request, decode_reply, encode_request
 from genprm.sandbox.inside.preload import environment
+from genprm.sandbox.launch import command
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.nursery import Plan
 from genprm.sandbox.worker import Exit
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
 _START_S = 60.0
 _LAST_WORDS_S = 0.2
 _PART = 64 * 1024
-_BOOT = """
-import sys, types
-for name in ("genprm", "genprm.sandbox"):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [sys.argv[1]]
-from genprm.sandbox.inside.plain import main
-main(sys.argv[2])
-"""
 
 
 class PlainWorker:
@@ -167,7 +159,7 @@ class Portable:
         order = json.dumps({name: plan[name] for name in ("limits", "seed", "preload")})
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-s", "-P", "-c", _BOOT, _HERE, order),
+                *command("plain", order),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -35,17 +35,17 @@ class Reviewer:
         self._step = 0
 
     def review(self, code: str) -> "asyncio.Future[Findings]":
-        """The findings, at once where they are known. The future is shared: it must not be cancelled."""
+        """The findings, at once where they are known."""
         if (known := self._known.get(code)) is not None:
             self._known.move_to_end(code)
-            return known
+            return asyncio.shield(known)
         future = self._known[code] = asyncio.get_running_loop().create_future()
         while len(self._known) > _REMEMBERED and self._known[next(iter(self._known))].done():
             self._known.popitem(last=False)
         self._queue.append(code)
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        return future
+        return asyncio.shield(future)  # others may wait for the same: who is cancelled takes nothing from them
 
     async def _work(self) -> None:
         try:

@@ -46,9 +46,9 @@ class Stats:
     flags: Counter[str] = field(default_factory=Counter)
     """How many results carried each flag."""
     fresh: int = 0
-    """Sessions that began with a process made for them."""
+    """Processes made when they were wanted, the policy's among them."""
     spares: int = 0
-    """Sessions that began with a process from the reserve."""
+    """Processes taken from the reserve."""
     forks: int = 0
     """Sessions forked from the state of another."""
     replays: int = 0

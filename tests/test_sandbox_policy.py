@@ -413,3 +413,15 @@ def test_text_that_upsets_a_parser_upsets_nobody_else(text: str) -> None:
             return await session.run("print(1)")
 
     assert asyncio.run(main()).stdout == "1\n"
+
+
+def test_findings_outlive_the_one_who_asked_first() -> None:
+    async def main() -> tuple[str, ...]:
+        async with Sandbox() as sandbox:
+            await sandbox.start()
+            asking = asyncio.ensure_future(sandbox.review(HOSTILE))
+            await asyncio.sleep(0)
+            asking.cancel()
+            return await sandbox.review(HOSTILE)
+
+    assert asyncio.run(main()) == ("line 1: import of os",)

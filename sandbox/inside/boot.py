@@ -24,8 +24,8 @@ from genprm.sandbox.limits import Limits
 _MOST_DESCRIPTORS = 65536
 
 
-def main(control_fd: int) -> None:
-    control = socket.socket(fileno=control_fd)
+def main(control_fd: str) -> None:
+    control = socket.socket(fileno=int(control_fd))
     order = json.loads(control.recv(RECORD_BYTES))
     host = os.pidfd_open(order["host"])
     if os.getppid() != order["host"]:  # it died before we could watch it
