@@ -21,6 +21,7 @@ from genprm.sandbox.inside.preload import environment
 from genprm.sandbox.launch import command
 from genprm.sandbox.layers import Layer
 from genprm.sandbox.limits import Limits
+from genprm.sandbox.text import one_line
 from genprm.sandbox.worker import Child, Exit
 
 _START_S = 60.0
@@ -205,7 +206,8 @@ class Nursery:
         theirs.close()
         reply = await answer
         if reply is None or reply.status != "ok":
-            raise SandboxError(f"the session cannot be forked: {reply.error.decode() if reply else 'it is gone'}")
+            why = one_line(reply.error) if reply else "it is gone"  # a check may have written it
+            raise SandboxError(f"the session cannot be forked: {why}")
         await _readable(ours)
         said, ancillary, _, _ = ours.recvmsg(len(BORN), socket.CMSG_SPACE(_CREDENTIALS.size))
         kind = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)

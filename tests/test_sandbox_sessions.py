@@ -166,6 +166,26 @@ def test_a_stolen_fork_is_not_kept(then: str) -> None:
     within(Sandbox(), work)
 
 
+NOISE = """
+import sys
+frame = sys._getframe()
+while type(frame.f_locals.get('self')).__name__ != 'Server':
+    frame = frame.f_back
+Reply = frame.f_globals['Reply']
+frame.f_locals['self']._fork = lambda: Reply('error', error=b'\\xff\\x1b[31m')
+"""
+
+
+def test_what_a_session_says_of_a_fork_that_failed_is_read_as_hostile_text() -> None:
+    async def work(sandbox: Sandbox) -> None:
+        async with sandbox.session() as session:
+            assert (await session.run(NOISE)).status == "ok"
+            result = await (await session.fork()).run("print(1)")
+            assert (result.stdout, result.flags[0]) == ("1\n", "replayed")
+
+    within(Sandbox(), work)
+
+
 def _pid(worker: object) -> int:
     assert isinstance(worker, Child)
     return worker.pid
