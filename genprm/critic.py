@@ -137,9 +137,24 @@ class Critic:
 
     async def _held(self, talk: Conversation, session: Session, sample: int) -> Rationale:
         """Drive one conversation to its end: the state machine."""
+        began = time.perf_counter()
         usage = Usage()
         checks: tuple[Check, ...] = ()
+        engine_s = sandbox_s = 0.0
         text = ""
+
+        def accounted(rationale: Rationale) -> Rationale:
+            waiting_s = max(time.perf_counter() - began - engine_s - sandbox_s, 0.0)
+            return replace(
+                rationale,
+                sample=sample,
+                checks=checks,
+                usage=usage,
+                engine_s=engine_s,
+                sandbox_s=sandbox_s,
+                waiting_s=waiting_s,
+            )
+
         try:
             request = next(talk)
             while True:
@@ -147,16 +162,18 @@ class Critic:
                     text = request.prompt.opening
                     completion = await self._complete(request)
                     usage += completion.usage
+                    engine_s += completion.seconds
                     request = talk.send(completion)
                 elif isinstance(request, Execute):
                     result = await session.run(request.code)
                     checks += (Check(request.code, result),)
+                    sandbox_s += result.wall_s
                     request = talk.send(result)
         except StopIteration as end:
             rationale: Rationale = end.value
-            return replace(rationale, sample=sample)
+            return accounted(rationale)
         except EngineError as error:
-            return Rationale(sample, "engine_error", text, checks=checks, error=str(error), usage=usage)
+            return accounted(Rationale(sample, "engine_error", text, error=str(error)))
 
     async def _complete(self, request: Generate) -> Completion:
         async with self._calls:

@@ -6,7 +6,9 @@
     ├── MissingExtra          an optional package is not installed: names the extra
     └── EngineError           where tokens come from failed
         ├── EngineUnavailable     cannot be reached, or keeps failing after every retry
-        └── EngineRefused         it answered, and said no for good (wrong key, unknown model, prompt too long)
+        │   └── EngineLost            for so long that there is no use in asking it anything more: ends a run
+        └── EngineRefused         it answered, and said no for good (wrong key, unknown model)
+            └── PromptTooLong         prompt and budget together do not fit the model's window
 
 Failures of checks are no exceptions: see ``genprm.sandbox.Result``. Failures of single rationales are recorded in
 their outcome.
@@ -52,3 +54,11 @@ class EngineRefused(EngineError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class EngineLost(EngineUnavailable):
+    """The engine has been away for longer than anybody is willing to wait. A run stops here, and can be resumed."""
+
+
+class PromptTooLong(EngineRefused):
+    """The prompt and the tokens that may follow it do not fit the model's window. Asking with less may help."""

@@ -13,7 +13,7 @@ here and in every file; the rationale text of the published checkpoints and ever
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from genprm.sandbox.result import Result
 
@@ -60,16 +60,31 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Seam:
+    """A text as the tokens that an engine read and wrote, so that the next call goes on from these very tokens.
+
+    Tokens of a text depend on where it is cut; read again as one text it may become other tokens than those that the
+    model wrote, which neither the model nor its prefix cache has seen.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation, and the opening words of the turn that the engine is to continue.
 
-    How the two become one text is the business of the model's chat template, so it is left to the engine.
+    How the two become one text is the business of the model's chat template, so it is left to the engine. Without an
+    opening the model begins a turn of its own.
     """
 
     messages: tuple[Message, ...]
     opening: str = ""
     problem: str = ""
     """The problem's text, which stands somewhere in ``messages`` too: for engines that read rather than continue."""
+    seam: Seam | None = field(default=None, compare=False, repr=False)
+    """Of the completion that this prompt goes on from, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,8 @@ class Sampling:
     logprobs: int = 0
     """Alternatives wanted at each token, 0 for none."""
     seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema that the text should follow. A wish: engines that cannot constrain a text leave it be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +150,10 @@ class Completion:
     tokens: tuple[Token, ...] = ()
     usage: Usage = Usage(calls=1)
     seconds: float = 0.0
+    """From the request to its answer, the engine's own queue included."""
+    reasoning: str = ""
+    """What the model thought before it answered, where the engine gives that apart from ``text``."""
+    seam: Seam | None = field(default=None, compare=False, repr=False)
 
 
 # --- what comes out ------------------------------------------------------------------------------------------------
@@ -144,14 +165,17 @@ class Check:
 
     code: str
     result: Result
+    reused: bool = False
+    """Not run: another rationale ran the same code in the same state, and this is what it saw."""
 
 
-Outcome = Literal["ok", "forced", "no_verdict", "engine_error"]
+Outcome = Literal["ok", "forced", "no_verdict", "too_long", "engine_error"]
 """How one rationale ended.
 
 - ``ok``: a verdict in its own words.
 - ``forced``: no verdict within the budget; asked for once more, without the code, and given then.
 - ``no_verdict``: not even then.
+- ``too_long``: the problem and the steps alone leave no room for a rationale in the model's window.
 - ``engine_error``: the engine failed for good.
 """
 
@@ -174,9 +198,17 @@ class Rationale:
     first_error: int | None = None
     """For a rationale of a whole solution: the index that it names."""
     error: str = ""
+    reasoning: str = ""
+    """What a reasoning model thought before it wrote ``text``, which is not kept in its context."""
+    left_out: int = 0
+    """Steps before this one whose rationales were left out of the context, oldest first, so that it fits the window."""
     usage: Usage = Usage()
     engine_s: float = 0.0
+    """Seconds in calls to the engine, its own queue included."""
     sandbox_s: float = 0.0
+    """Seconds in which checks ran."""
+    waiting_s: float = 0.0
+    """Seconds in which it did neither: waiting for its turn at the engine, for the sandbox, for the loop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from genprm.sandbox.result import Result
-from genprm.types import Check, Completion, Outcome, Prompt, Rationale, Sampling, Solution, Usage
+from genprm.types import Completion, Outcome, Prompt, Rationale, Sampling, Seam, Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +53,35 @@ class CritiqueProtocol(Protocol):
         ...
 
     def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
-        """The conversation about one step; ``earlier`` holds this sample's own rationales of the steps before."""
+        """The conversation about one step.
+
+        ``earlier`` holds the rationales of the steps right before it, oldest first. It may hold fewer than there are
+        steps before: then the first of them are shown without a rationale.
+        """
         ...
 
 
 @dataclass
 class Draft:
-    """A rationale in the making: collects what the generator learns, so that the protocol reads as its own story."""
+    """A rationale in the making: the text so far, so that the protocol reads as its own story.
+
+    What it cost and what its checks were is added by the critic, which sees every call.
+    """
 
     text: str = ""
-    checks: tuple[Check, ...] = ()
-    usage: Usage = Usage()
-    engine_s: float = 0.0
-    sandbox_s: float = 0.0
+    seam: Seam | None = None
+    reasoning: str = ""
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Generator[Request, Completion, Completion]:
-        completion = yield Generate(prompt, sampling)
+        completion = yield Generate(replace(prompt, seam=self.seam), sampling)
         self.text += completion.text
-        self.usage += completion.usage
-        self.engine_s += completion.seconds
+        self.seam = completion.seam
+        self.reasoning += completion.reasoning
         return completion
 
     def execute(self, code: str) -> Generator[Request, Result, Result]:
         result = yield Execute(code)
-        self.checks += (Check(code, result),)
-        self.sandbox_s += result.wall_s
         return result
 
     def finish(self, outcome: Outcome, **fields: Any) -> Rationale:
-        done = Rationale(
-            sample=0,
-            outcome=outcome,
-            text=self.text,
-            checks=self.checks,
-            usage=self.usage,
-            engine_s=self.engine_s,
-            sandbox_s=self.sandbox_s,
-        )
-        return replace(done, **fields)
+        return Rationale(0, outcome, self.text, reasoning=self.reasoning, **fields)

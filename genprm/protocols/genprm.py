@@ -115,13 +115,19 @@ class GenPRMProtocol:
         return draft.finish("forced" if forced else "ok", analysis=analysis, verdict=verdict.yes, p_yes=verdict.p_yes)
 
     def messages(self, solution: Solution, step: int, earlier: Sequence[str]) -> tuple[Message, ...]:
-        """The conversation before the rationale of ``step``."""
+        """The conversation before the rationale of ``step``.
+
+        Steps without a rationale share the first turn with the problem and the step after them, an empty line between
+        two; the published checkpoints know no such turn, and ``Paragraph k`` counts on all the same.
+        """
+        bare = step - len(earlier)
+        paragraphs = "\n\n".join(solution.steps[: bare + 1])
         first = {
-            "newline": f"{solution.problem.text}\n{solution.steps[0]}",
-            "question": f"Question: {solution.problem.text}\n\n{solution.steps[0]}",
+            "newline": f"{solution.problem.text}\n{paragraphs}",
+            "question": f"Question: {solution.problem.text}\n\n{paragraphs}",
         }[self.join]
         turns = [Message("system", SYSTEM if self.analyze or self.verify else SYSTEM_DIRECT), Message("user", first)]
-        for paragraph, rationale in zip(solution.steps[1 : step + 1], earlier, strict=True):
+        for paragraph, rationale in zip(solution.steps[bare + 1 : step + 1], earlier, strict=True):
             turns += [Message("assistant", rationale), Message("user", paragraph)]
         return tuple(turns)
 
