@@ -91,6 +91,16 @@ class Place:
         self._state.standing += 1
         return await asyncio.shield(task), reused
 
+    def mark(self) -> _State:
+        """Where it stands now, for :meth:`back_to`."""
+        return self._state
+
+    def back_to(self, mark: _State) -> None:
+        """Stand where it stood then, as if nothing had been run since."""
+        self._state.standing -= 1
+        self._state = mark
+        mark.standing += 1
+
     def fork(self) -> "Place":
         """A second place here, for a rationale that goes on from what this one has run."""
         return Place(self._tree, self._state)

@@ -90,7 +90,7 @@ class Sampler:
         part of a long solution that is cut off moves in a few strides, and a prefix cache stays of use between them.
         Without any of them, and still too long, the outcome is ``too_long``.
         """
-        account = _Account()
+        account, mark = _Account(), place.mark()
         self._load.begin()
         try:
             while True:
@@ -104,6 +104,8 @@ class Sampler:
                         rationale = Rationale(sample, "too_long", error=str(error))
                         break
                     earlier = earlier[(len(earlier) + 1) // 2 :]
+                    account.checks = ()
+                    place.back_to(mark)
         finally:
             self._load.end()
         return account.close(rationale, sample), earlier
