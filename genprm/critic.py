@@ -74,7 +74,7 @@ class Critic:
         """Critiques as they are done, in the order of their ends; no more solutions are held than are in flight.
 
         Raises:
-            EngineLost: the engine has gone. What was in flight then is not handed out, and may be judged again.
+            EngineLost: the engine has gone. What failed of that is not handed out, so that it is judged again.
         """
         load, waiting, exhausted = self._load, iter(solutions), False
         running: set[asyncio.Task[Critique]] = set()
@@ -96,9 +96,11 @@ class Critic:
                     await _begun()
                 while done:
                     running.discard(task := done.pop())
-                    if load.lost:
-                        raise load.lost
-                    yield task.result()
+                    critique = task.result()
+                    if not (load.lost and critique.failed):
+                        yield critique
+                if load.lost:
+                    raise load.lost
                 load.changed.clear()
                 if running and not (load.room and not exhausted):
                     await load.changed.wait()

@@ -224,7 +224,7 @@ def test_every_step_sees_all_paragraphs_however_little_fits() -> None:
 def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None:
     class Leaving(Chancy):
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-            if len(self.prompts) >= 100:
+            if len(self.prompts) >= 300:
                 raise EngineLost("no answer for 300 s")
             return await super().complete(prompt, sampling)
 
@@ -244,7 +244,7 @@ def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None
         return done, next(int(s.id) for s in solutions)
 
     done, taken = asyncio.run(main())
-    assert 1 <= len(done) <= 8
+    assert 1 <= len(done) <= 25
     assert all(critique.outcome == "ok" for critique in done)
-    assert taken < 30
+    assert taken < 45
     assert {critique.first_error for critique in done} == {NO_ERROR}
