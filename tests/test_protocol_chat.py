@@ -281,7 +281,20 @@ def test_reading_a_verdict(text: str, verdict: bool | None) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["{", '{"', '{"a', '{"\\', "{,", '{"correct":', "*", "```python\n", "```\n", "```python\n```\n", "<think>", "</think>"],
+    [
+        "{",
+        '{"',
+        '{"a',
+        '{"\\',
+        "{,",
+        '{"correct":',
+        "*",
+        "```python\n",
+        "```\n",
+        "```python\n```\n",
+        "<think>",
+        "</think>",
+    ],
 )
 def test_reading_is_quick_in_hostile_text(part: str) -> None:
     text = part * 50_000

@@ -186,7 +186,7 @@ class OpenAIEngine:
         except TimeoutError:
             if self._health.lost:
                 raise EngineLost(self._health.lost) from None
-            raise Trouble(f"no answer within {limit_s:.0f} s") from None
+            raise Trouble(f"no answer within {limit_s:g} s") from None
         except httpx.HTTPError as error:
             raise Trouble(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
         if not response.is_success:

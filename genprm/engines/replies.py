@@ -161,8 +161,7 @@ class Fit:
     def __init__(self) -> None:
         self.window: int | None = None
         """Of the model, in tokens, where the server tells."""
-        self._seen = 0
-        self._densest = 0.0
+        self._prompts = self._chars = self._tokens = 0
 
     def is_cut(self, completion: Completion, n_chars: int, max_tokens: int) -> bool:
         usage = completion.usage
@@ -172,19 +171,16 @@ class Fit:
         return self._is_shortened(usage, n_chars)
 
     def _is_shortened(self, usage: Usage, n_chars: int) -> bool:
-        """Whether twice as many characters went into a token as ever before, in a prompt of some length.
+        """Whether twice as many characters went into a token as otherwise, in a prompt of some length.
 
         A server that cuts 10,000 tokens to 4,096 is noticed; one that cuts 5,000 to 4,096 is not.
         """
-        if usage.prompt_tokens < 500 or usage.cached_tokens > usage.prompt_tokens:
-            self._note(usage.prompt_tokens, n_chars)
+        tokens = usage.prompt_tokens
+        if tokens < 50 or usage.cached_tokens > tokens:  # too short to tell, or not counted as a whole
             return False
-        if self._seen >= 8 and n_chars / usage.prompt_tokens > 2 * self._densest:
+        if self._prompts >= 8 and tokens >= 500 and n_chars * self._tokens > 2 * tokens * self._chars:
             return True
-        self._note(usage.prompt_tokens, n_chars)
+        self._prompts += 1
+        self._chars += n_chars
+        self._tokens += tokens
         return False
-
-    def _note(self, prompt_tokens: int, n_chars: int) -> None:
-        if prompt_tokens >= 50:
-            self._seen += 1
-            self._densest = max(self._densest, n_chars / prompt_tokens)
