@@ -329,11 +329,12 @@ def tokens(*parts: str, top: dict[str, float], at: int) -> tuple[Token, ...]:
         (tokens('{"correct": ', "true", "}", top={"true": 0.75, " false": 0.25}, at=1), 0.75),
         (tokens('{"correct": "', "Yes", '"}', top={"Yes": 0.6, "None": 0.2, "Note": 0.2}, at=1), 0.75),  # stand-in
         (tokens('{"correct": "', "Yes", '"}', top={"Yes": 1.0}, at=1), None),
+        (tokens('{"correct": "', "No", '"}', "<|im_end|>", top={"Yes": 0.3, "No": 0.1}, at=1), 0.75),
         (tokens("Yes", ".", top={"Yes": 0.5, "No": 0.5}, at=0), 0.5),
     ],
 )
 def test_p_yes(written: tuple[Token, ...], p: float | None) -> None:
-    found = read_verdict("".join(token.text for token in written), written)
+    found = read_verdict("".join(token.text for token in written).removesuffix("<|im_end|>"), written)
     assert found is not None
     assert found.p_yes == (None if p is None else pytest.approx(p))
 

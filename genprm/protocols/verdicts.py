@@ -22,7 +22,7 @@ def read_verdict(answer: str, tokens: Sequence[Token] = ()) -> Verdict | None:
     """The verdict of a reply: JSON objects that hold the key, or a reply of nothing but the word.
 
     None where there is none, where one is neither a yes nor a no, and where two contradict each other. ``tokens`` are
-    those of a text that ends with ``answer``.
+    those of a text that holds ``answer``: thoughts may stand before it, and the end of the turn after it.
     """
     said = list(_said(answer))
     if not said and (bare := _BARE.fullmatch(answer)):
@@ -31,7 +31,7 @@ def read_verdict(answer: str, tokens: Sequence[Token] = ()) -> Verdict | None:
     yes = words.pop() if len(words) == 1 else None
     if yes is None:
         return None
-    before = sum(len(token.text) for token in tokens) - len(answer)
+    before = "".join(token.text for token in tokens).rfind(answer)
     return Verdict(yes, p_yes(tokens, before + said[0][1], yes) if before >= 0 else None)
 
 
