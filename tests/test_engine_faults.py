@@ -147,6 +147,7 @@ def test_a_call_that_hangs_while_others_are_answered(monkeypatch: pytest.MonkeyP
     assert with_engine(server, work) < 1.5
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_is_no_answer() -> None:
     """No single read takes long, but all of them together do."""
     server = Server(lambda text, at: Drip(b'{"choices": []}' * 9))
@@ -160,12 +161,12 @@ def test_a_body_that_drips_is_no_answer() -> None:
 
 
 def test_waiting_for_a_connection_is_no_failure() -> None:
-    server = Server(lambda text, at: time.sleep(0.1))
+    server = Server(lambda text, at: time.sleep(0.05))
 
     async def work(engine: OpenAIEngine) -> dict[str, int]:
         return await outcomes(engine, *map(str, range(20, 40)))
 
-    assert with_engine(server, work, connections=2, timeout_s=0.5) == {"fine": 20}
+    assert with_engine(server, work, connections=2, timeout_s=0.3) == {"fine": 20}
     assert len(server.asked) == 20
 
 
@@ -235,6 +236,7 @@ def test_in_the_end_all_calls_are_told_at_once() -> None:
     assert said[0].endswith("waiting up to 1 s")
 
 
+@pytest.mark.slow
 def test_an_answer_to_any_call_is_news() -> None:
     """A call in flight that is answered ends the outage before the next probe does."""
 
@@ -291,11 +293,11 @@ def test_a_prober_that_breaks_leaves_nobody_waiting() -> None:
 
 
 def test_silence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genprm.engines.outages.QUIET_S", 0.3)
+    monkeypatch.setattr("genprm.engines.outages.QUIET_S", 0.1)
     said: list[str] = []
 
     def late() -> Any:
-        time.sleep(0.8)
+        time.sleep(0.3)
         return chat("fine")
 
     async def work(engine: OpenAIEngine) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from genprm.engines.connections import most_connections
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.templates import chatml, deepseek_r1, template_for
 from genprm.errors import ConfigError, EngineError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
@@ -186,6 +188,12 @@ def test_an_unreachable_server_is_said_at_once() -> None:
     with pytest.raises(EngineUnavailable, match=f"no answer from http://127.0.0.1:{port}/v1"):
         asyncio.run(OpenAIEngine.connect(f"http://127.0.0.1:{port}/v1"))
     assert time.perf_counter() - began < 5
+
+
+def test_connections_leave_files_for_others() -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert most_connections(soft) == soft // 2
+    assert most_connections(3) == 3
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from genprm.errors import EngineLost
 SAID_EVERY_S = 30.0
 QUIET_S = 60.0
 """A server with calls in flight that answers none for so long may hang, or be slow: it is said, and waited for."""
-_MOST_S = 5.0
+_MOST_S = 2.0
 """Longest pause between two probes, unless the server asks for a longer one."""
 _PACE_S = 0.002
 _SLOWEST_PACE_S = 1.0

@@ -143,7 +143,7 @@ _AT_MOST = re.compile(
 
 def is_too_long(response: httpx.Response) -> bool:
     """Whether it refuses the prompt for its length. llama.cpp has said so with status 500 too, but with a type."""
-    text = response.text[:10_000]
+    text = response.text[:1000]  # some repeat the whole request after that
     if response.status_code in (400, 413, 422):
         return response.status_code == 413 or _TOO_LONG.search(text) is not None
     return response.status_code == 500 and "exceed_context_size_error" in text
