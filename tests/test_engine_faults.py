@@ -113,6 +113,7 @@ def test_a_call_that_always_fails_ends_by_itself_where_it_is_the_only_one() -> N
     with_engine(server, work)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_waits")
 def test_a_call_that_is_always_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """More patience than with one that breaks the server, but not for ever."""
@@ -126,6 +127,7 @@ def test_a_call_that_is_always_one_too_many(monkeypatch: pytest.MonkeyPatch) -> 
     assert server.texts().count("poison") == 9
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_waits")
 def test_a_call_that_hangs_while_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genprm.engines.openai.HANG_S", 0.3)
@@ -217,6 +219,7 @@ def test_retry_after_is_honoured() -> None:
     assert "1" not in server.texts(until_s=0.9)
 
 
+@pytest.mark.slow
 def test_in_the_end_all_calls_are_told_at_once() -> None:
     """Those that the server keeps hanging too, and those that come later."""
     server = Server(lambda text, at: (lambda: time.sleep(4)) if text == "hang" else (503, {}))
@@ -292,6 +295,7 @@ def test_a_prober_that_breaks_leaves_nobody_waiting() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_silence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genprm.engines.outages.QUIET_S", 0.1)
     said: list[str] = []
@@ -308,6 +312,7 @@ def test_silence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "answering again" in said[-1]
 
 
+@pytest.mark.slow
 def test_calls_that_wait_can_be_cancelled_and_the_engine_closed() -> None:
     server = Server(lambda text, at: (503, {}))
 
