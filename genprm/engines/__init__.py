@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from genprm.engines.base import Engine
+from genprm.engines.options import keywords
 from genprm.errors import ConfigError
 
 ENGINES = ("symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")

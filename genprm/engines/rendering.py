@@ -52,6 +52,8 @@ class Renderer:
         if self._named is None and not tokenizer.chat_template:
             known = ", ".join(TEMPLATES)
             raise ConfigError(f"{tokenizer.name_or_path} has no chat template; say --template, one of {known}")
+        self.end: int | None = tokenizer.eos_token_id
+        """The id that ends a turn."""
         self._backend = tokenizer.backend_tokenizer
         self._plain = _without_added_tokens(self._backend)
         added = tokenizer.added_tokens_decoder
