@@ -51,7 +51,7 @@ def _penalised(
         return logits
     logits = logits.clone()
     for row, sampling, before in zip(logits, samplings, seen, strict=True):
-        ids = torch.tensor(sorted(set(before)), device=logits.device)
+        ids = torch.tensor(sorted(set(before)), dtype=torch.long, device=logits.device)
         old = row[ids]
         row[ids] = torch.where(old > 0, old / sampling.repetition_penalty, old * sampling.repetition_penalty)
     return logits
