@@ -265,7 +265,7 @@ def test_cancelling_frees_the_place(folder: Path) -> None:
     async def work(engine: HfEngine) -> None:
         long = replace(FREE, max_tokens=1900, seed=3, stop=())
         hogs = [asyncio.create_task(engine.complete(prompt(), long)) for _ in range(3)]
-        while not engine.counters()["running"]:
+        while not engine.counters()["running"]:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         for hog in hogs:
             hog.cancel()
@@ -273,7 +273,9 @@ def test_cancelling_frees_the_place(folder: Path) -> None:
         done = await engine.complete(prompt(), replace(GREEDY, max_tokens=2))
         assert time.perf_counter() - began < 1.0
         assert done.usage.completion_tokens == 2
-        assert all(isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*hogs, return_exceptions=True))
+        assert all(
+            isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*hogs, return_exceptions=True)
+        )
 
     with_engine(folder, work, max_batch=1)
 

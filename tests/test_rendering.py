@@ -75,7 +75,8 @@ BEFORE = {
 def prompts(join: Literal["newline", "question"]) -> list[Prompt]:
     """All that is asked about step 3: analysis, code, what follows its output, and the forced verdict."""
     talk = GenPRMProtocol(join=join, max_calls=2).rationale(SOLUTION, 2, EARLIER, Sampling())
-    answers = ["Bad.\n</analyze>\n", "print(2 + 12)\n```\n", Result("ok", "14\n"), "Who knows.\n", "{No}$\n</output>\n"]
+    code, verdict = "print(2 + 12)\n```\n", "{No}$\n</output>\n"
+    answers: list[Result | str] = ["Bad.\n</analyze>\n", code, Result("ok", "14\n"), "Who knows.\n", verdict]
     return [request.prompt for request in drive(talk, answers)[1] if isinstance(request, Generate)]
 
 

@@ -13,7 +13,8 @@ DEEPSEEK_R1 = (
     "{% for m in messages if m.role == 'system' %}{{ m.content }}{% endfor %}"
     "{% for m in messages %}"
     "{% if m.role == 'user' %}<｜User｜>{{ m.content }}"
-    "{% elif m.role == 'assistant' %}<｜Assistant｜>{{ m.content.split('</think>')[-1] }}<｜end▁of▁sentence｜>{% endif %}"
+    "{% elif m.role == 'assistant' %}<｜Assistant｜>{{ m.content.split('</think>')[-1] }}<｜end▁of▁sentence｜>"
+    "{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<｜Assistant｜>{% endif %}"
 )
@@ -54,7 +55,7 @@ _FAMILIES: dict[str, tuple[str, str | None, str, dict[str, bool]]] = {
 
 def make_tokenizer(family: str = "chatml", ascii_only: bool = False) -> Any:
     """A byte-level BPE tokenizer of the family. ``ascii_only``: whatever is sampled from it is readable text."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     template, bos, eos, control = _FAMILIES[family]
@@ -67,6 +68,9 @@ def make_tokenizer(family: str = "chatml", ascii_only: bool = False) -> Any:
     trainer = trainers.BpeTrainer(vocab_size=512, initial_alphabet=alphabet, show_progress=False)
     backend.train_from_iterator([WORDS] * 3, trainer)
     backend.add_tokens([AddedToken(t, special=special, normalized=False) for t, special in control.items()])
+    if bos:  # as the published ones: whoever reads a rendered prompt like any other text gets the token twice
+        added = [(bos, backend.token_to_id(bos))]
+        backend.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=added)
     names = {"eos_token": eos} | ({"bos_token": bos} if bos else {})
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **names)
     tokenizer.chat_template = template

@@ -139,7 +139,7 @@ class Batcher:
         """Those who join now: as many as there is room for, one of each kind of beginning that nobody has read."""
         chosen: list[Writing] = []
         passed: list[Writing] = []
-        reading: set[int] = set()
+        reading: set[int | None] = set()
         longest = 0
         room = self._max_batch - sum(not writing.over for writing in self.running)
         while len(chosen) < room and (writing := self._next()) is not None:

@@ -25,7 +25,9 @@ class HfEngine:
 
     protocols: frozenset[str] | None = None
 
-    def __init__(self, name: str, model: Any, renderer: Renderer, window: int, max_batch: int, cache_tokens: int) -> None:
+    def __init__(
+        self, name: str, model: Any, renderer: Renderer, window: int, max_batch: int, cache_tokens: int
+    ) -> None:
         from genprm.engines.batching import Batcher
 
         self.name = name

@@ -150,9 +150,7 @@ class Renderer:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return str(
-                self._tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=add_generation_prompt
-                )
+                self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
             )
         except TemplateError as error:
             raise EngineRefused(f"the model's chat template refuses the conversation: {error}") from None

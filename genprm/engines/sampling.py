@@ -44,9 +44,7 @@ def choose(
     ]
 
 
-def _penalised(
-    logits: torch.Tensor, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]]
-) -> torch.Tensor:
+def _penalised(logits: torch.Tensor, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]]) -> torch.Tensor:
     if all(s.repetition_penalty == 1 for s in samplings):
         return logits
     logits = logits.clone()

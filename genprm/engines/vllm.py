@@ -225,7 +225,7 @@ def _parser() -> Any:
     from vllm import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    class Parser(FlexibleArgumentParser):
+    class Parser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> None:
             raise ConfigError(f"vLLM: {message}")
 
