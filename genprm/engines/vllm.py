@@ -109,8 +109,10 @@ class VllmEngine:
         }
 
     async def _generated(self, ids: Sequence[int], params: Any) -> Any:
+        from vllm import exceptions
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+        refusals = (ValueError, getattr(exceptions, "VLLMClientError", ValueError))  # the latter in newer versions
         if self._running.core is None:
             raise EngineUnavailable(f"{self.name} is closed")
         stream = self._running.core.generate({"prompt_token_ids": list(ids)}, params, f"genprm-{next(self._numbers)}")
@@ -121,7 +123,7 @@ class VllmEngine:
             raise EngineLost(f"{self.name}: vLLM has died; {_more()}") from None
         except EngineGenerateError as error:
             raise EngineUnavailable(f"{self.name}: vLLM failed: {_said(error.__cause__ or error)}") from None
-        except ValueError as error:
+        except refusals as error:
             raise EngineRefused(f"{self.name}: vLLM refuses the request: {_said(error)}") from None
         if not replies or replies[-1].outputs[0].finish_reason not in ("stop", "length"):
             raise EngineUnavailable(f"{self.name}: vLLM gave the request up")
