@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -340,7 +341,8 @@ def test_vllm_serve_behind_the_client(folder: Path, reference: tuple[Any, Render
         free = await engine.complete(prompt("step " * 40), asked)
         before = reference[1].render(prompt("step " * 40), WINDOW, 0).ids
         assert (free.usage.prompt_tokens, free.usage.completion_tokens) == (len(before), 40)
-        assert "".join(token.text for token in free.tokens) == free.text
+        spoken = "".join(token.text for token in free.tokens)
+        assert re.sub(r"<\|\w+\|>", "", spoken) == free.text  # the server shows control tokens there
         assert all(len(token.top) > 10 for token in free.tokens)
         first = free.tokens[0]
         logprobs = logprobs_of(reference, list(before))[-1]
