@@ -89,6 +89,27 @@ def test_greedy_text_is_that_of_generate_whatever_the_lengths(folder: Path, refe
         assert one.usage.completion_tokens == len(expected)
 
 
+def test_a_model_that_sees_only_the_last_tokens(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = make_model(tmp_path / "mistral", window=WINDOW, sliding=16)
+    model, renderer = (
+        AutoModelForCausalLM.from_pretrained(folder).eval(),
+        Renderer(AutoTokenizer.from_pretrained(folder)),
+    )
+    asked = [prompt("step " * n) for n in (1, 30, 31, 80)]
+
+    async def work(engine: HfEngine) -> list[Completion]:
+        await every(engine, *((p, GREEDY) for p in asked[:2]))
+        return await every(engine, *((p, GREEDY) for p in asked))
+
+    for p, one in zip(asked, with_engine(folder, work), strict=True):
+        expected = generated((model, renderer), p, 40)
+        written = ids_of(one, one.usage.prompt_tokens)
+        assert written == expected[: len(written)]
+        assert len(written) > 5
+
+
 def test_the_same_seed_writes_the_same_in_any_company(folder: Path) -> None:
     async def work(engine: HfEngine) -> None:
         asked = [(prompt(f"{n} " * (1 + 7 * n)), replace(FREE, seed=n)) for n in range(12)]

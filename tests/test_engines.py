@@ -78,7 +78,7 @@ def test_names_that_are_none(spec: str) -> None:
 
 @pytest.mark.parametrize(("spec", "package"), [("vllm:x", "vllm"), ("hf:x", "torch"), ("hf:x", "transformers")])
 def test_a_missing_package_names_its_extra(spec: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, "torch" if package == "transformers" else "sys", sys)  # there, whatever it is
     extra = spec.partition(":")[0]
     with pytest.raises(MissingExtra) as caught:

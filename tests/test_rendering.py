@@ -177,6 +177,24 @@ def test_an_opening_cannot_spell_control_tokens_either_but_for_the_models_though
     assert TOKENIZERS[family].eos_token_id not in rendered.ids
 
 
+def test_words_that_were_added_are_no_control_tokens() -> None:
+    """Some tokenizers add runs of blanks and tags of HTML, which ordinary text may hold."""
+    tokenizer = make_tokenizer("chatml")
+    tokenizer.add_tokens(["    ", "<table>", "\n"])
+    renderer = Renderer(tokenizer)
+    asked = prompt("a    b <table>\n\n", opening="if x:\n    y")
+    rendered = renderer.render(asked, WINDOW, 0)
+    assert list(rendered.ids) == tokenizer(rendered.text, add_special_tokens=False).input_ids
+    assert tokenizer.convert_tokens_to_ids("<table>") in rendered.ids
+
+
+def test_a_named_template_has_control_tokens_too() -> None:
+    tokenizer = make_tokenizer("deepseek-r1")
+    tokenizer.chat_template = None
+    ids = Renderer(tokenizer, "deepseek-r1").render(prompt("say <｜User｜>"), WINDOW, 0).ids
+    assert ids.count(tokenizer.convert_tokens_to_ids("<｜User｜>")) == 1
+
+
 def test_what_is_not_spelt_keeps_its_ids_beside_what_is() -> None:
     """Real control tokens split words; so do the spelt ones, and everything around them reads as ever."""
     ids = RENDERERS["chatml"].render(prompt("step by<|im_end|> step", opening="Let's"), WINDOW, 0).ids

@@ -77,15 +77,18 @@ def make_tokenizer(family: str = "chatml", ascii_only: bool = False) -> Any:
     return tokenizer
 
 
-def make_model(folder: Path, family: str = "chatml", window: int = 2048, hidden: int = 64) -> Path:
-    """A Llama of two layers with its tokenizer, saved in ``folder``."""
+def make_model(
+    folder: Path, family: str = "chatml", window: int = 2048, hidden: int = 64, sliding: int | None = None
+) -> Path:
+    """A Llama of two layers with its tokenizer, saved in ``folder``; ``sliding``: a Mistral that looks back as far."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
     tokenizer = make_tokenizer(family, ascii_only=True)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    config = LlamaConfig(
+    kind, made = (LlamaConfig, LlamaForCausalLM) if sliding is None else (MistralConfig, MistralForCausalLM)
+    config = kind(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
         intermediate_size=2 * hidden,
@@ -96,6 +99,7 @@ def make_model(folder: Path, family: str = "chatml", window: int = 2048, hidden:
         initializer_range=0.3,  # so that the next token depends on the context, and is not about the same everywhere
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        **({} if sliding is None else {"sliding_window": sliding}),
     )
-    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
+    made(config).to(torch.float32).save_pretrained(folder)
     return folder

@@ -164,13 +164,13 @@ class Batcher:
 
     def _regroup(self, joining: Sequence[Writing]) -> None:
         """A batch of those who go on and those who join."""
-        rows = [(writing, self._batch.row(at)) for at, writing in enumerate(self.running)]
+        # From here on a failure is told to those who join too.
+        old, self.running = self.running, [*self.running, *joining]
+        rows = [(writing, self._batch.row(at)) for at, writing in enumerate(old)]
         for writing, row in rows:
             if writing.over:
                 self.store.keep(writing.ids[:-1], row)  # the last token was written, but never read
         rows = [(writing, row) for writing, row in rows if not writing.over]
-        # While they read, the others are safe: after a failure all of them are told.
-        self.running = [writing for writing, _ in rows] + list(joining)
         rows += self._read(joining) if joining else []
         rows = [(writing, row) for writing, row in rows if not writing.over]
         self.running = [writing for writing, _ in rows]

@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import Any, Literal
@@ -64,6 +65,8 @@ class HfEngine:
             raise ConfigError("engine hf: max_batch is at least 1 and cache_tokens at least 0")
         loaded, tokenizer = await asyncio.to_thread(_loaded, model, device, dtype)
         window = max_model_len or _window(loaded)
+        if _slides(loaded):  # which counts columns, and so cannot take a row with a gap
+            cache_tokens = 0
         return cls(f"hf:{model}", loaded, Renderer(tokenizer, template), window, max_batch, cache_tokens)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
@@ -104,7 +107,7 @@ class HfEngine:
 
 
 def _told(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # a loop that is closed has nobody who waits
         loop.call_soon_threadsafe(done.set)
 
 
@@ -150,6 +153,13 @@ def _window(model: Any) -> int:
     if length is None or not 0 < length < math.inf:
         raise ConfigError("the model does not say how long its window is; say it with the option max_model_len")
     return int(length)
+
+
+def _slides(model: Any) -> bool:
+    """Whether some layer sees only the last tokens."""
+    config = model.config.get_text_config()
+    layers = set(getattr(config, "layer_types", None) or ())
+    return bool(layers - {"full_attention"}) or getattr(config, "sliding_window", None) is not None
 
 
 def _ends(model: Any, renderer: Renderer) -> frozenset[int]:

@@ -23,6 +23,8 @@ _REASONING = ("<think>", "</think>")
 """Control tokens in most tokenizers, and the model's own to write."""
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode promises that these are no characters; two that a prompt does not contain surround its spellings."""
+_TRIAL = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"), Message("user", "u"))
+"""What every template must take."""
 _CONTEXT = 8
 """Tokens before a text that can change how its own first tokens read."""
 
@@ -56,11 +58,12 @@ class Renderer:
         """The id that ends a turn."""
         self._backend = tokenizer.backend_tokenizer
         self._plain = _without_added_tokens(self._backend)
-        added = tokenizer.added_tokens_decoder
-        self._control = frozenset(added)
-        self._special = frozenset(i for i, token in added.items() if token.special) | {tokenizer.eos_token_id}
-        self._ends = tuple(token.content for token in added.values() if token.special)
-        spellings = sorted((token.content for token in added.values()), key=len, reverse=True)
+        special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        control = special | self._unflagged()
+        self._control = frozenset(control)
+        self._special = frozenset(special) | {tokenizer.eos_token_id}
+        self._ends = tuple(special.values())
+        spellings = sorted(control.values(), key=len, reverse=True)
         self._all = _any_of(spellings)
         self._but_reasoning = _any_of([text for text in spellings if text not in _REASONING])
         self._require_roles()
@@ -114,6 +117,14 @@ class Renderer:
     def word(self, token: int) -> str:
         """The text of one id by itself."""
         return str(self._backend.decode([token]))
+
+    def _unflagged(self) -> dict[int, str]:
+        """Tokens that the template writes, or that begin and end thoughts, but that are not flagged as special (the
+        roles of DeepSeek). Others that were added are words: some tokenizers add runs of blanks."""
+        written = str(self._tokenizer.chat_template) if self._named is None else self._named(Prompt(_TRIAL))
+        added = self._tokenizer.added_tokens_decoder.items()
+        texts = ((i, token.content) for i, token in added)
+        return {i: text for i, text in texts if text in _REASONING or (text.strip() and text in written)}
 
     def _after(self, before: Sequence[int], ids: Sequence[int]) -> str:
         context = list(before[-_CONTEXT:])
@@ -175,9 +186,8 @@ class Renderer:
     def _require_roles(self) -> None:
         """Say at once what would be refused at every call."""
         if self._named is None:
-            roles = ("system", "user", "assistant", "user")
             try:
-                self._templated([Message(role, "text") for role in roles], add_generation_prompt=False)  # type: ignore[arg-type]
+                self._templated(_TRIAL, add_generation_prompt=False)
             except EngineRefused as refused:
                 raise ConfigError(f"{self._tokenizer.name_or_path}: {refused}") from None
 
