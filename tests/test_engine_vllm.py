@@ -307,7 +307,8 @@ def served(folder: Path) -> Iterator[str]:
     flags += ["--no-enable-chunked-prefill", "--block-size=32", "--max-num-seqs=16", "--enable-prompt-tokens-details"]
     # What ``vllm serve`` runs; the command itself does not know its own version in the builds for CPU.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={folder}", *flags]
-    quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    flags += [f"--kv-cache-memory-bytes={1 << 30}"]
+    quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
     log = folder.parent / "serve.log"
     with log.open("wb") as out:
         server = subprocess.Popen(

@@ -31,12 +31,17 @@ _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # on CPU workers wait for a signal that comes only after this time
-    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB, and all of it is taken at once
 }
 _DEFAULTS = {"enable_prefix_caching": "true", "use_tqdm_on_load": "false"}
 # A prefill in parts breaks seeded sampling on CPU (generators there know no offset), so prompts are read whole. The
-# prefix cache works in blocks, and 32 tokens are the smallest that the attention kernel takes.
-_CPU_DEFAULTS = {"enforce_eager": "true", "enable_chunked_prefill": "false", "block_size": "32"}
+# prefix cache works in blocks, and 32 tokens are the smallest that the attention kernel takes. Its 2 GiB are said here,
+# for otherwise nearly all memory of the machine must be free.
+_CPU_DEFAULTS = {
+    "enforce_eager": "true",
+    "enable_chunked_prefill": "false",
+    "block_size": "32",
+    "kv_cache_memory_bytes": str(2 << 30),
+}
 _CAUSE = re.compile(r"^(?:\(.*?\) )?(?:\w+\.)*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
 
