@@ -8,7 +8,6 @@ While the engine starts, whatever this process writes to its standard output and
 """
 
 import asyncio
-import difflib
 import gc
 import itertools
 import os
@@ -22,6 +21,7 @@ from importlib import util
 from typing import IO, Any
 
 from genprm.engines.rendering import Rendered, Renderer
+from genprm.engines.vllm_options import read_options
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, MissingExtra
 from genprm.types import Completion, Prompt, Sampling, Token, Usage
 
@@ -218,49 +218,12 @@ def _config(model: str, options: dict[str, str]) -> Any:
     except ImportError as error:
         raise ConfigError(f"the installed vLLM cannot be imported: {_said(error)}") from None
     defaults = _DEFAULTS | (_CPU_DEFAULTS if current_platform.is_cpu() else {})
-    given = {name.replace("-", "_"): value for name, value in options.items()}
-    parsed = _parser().parse_args(_arguments(defaults | given))
+    parsed = read_options(options, defaults)
     parsed.model = model
     try:
         return AsyncEngineArgs.from_cli_args(parsed).create_engine_config()
     except Exception as error:  # whatever the model's files and vLLM's own checks raise
         raise ConfigError(f"vLLM does not take model {model} with these options: {_said(error)}") from None
-
-
-def _parser() -> Any:
-    """vLLM's own command line, which knows the types of its options."""
-    from vllm import AsyncEngineArgs
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
-
-    class Parser(FlexibleArgumentParser):  # type: ignore[misc]
-        def error(self, message: str) -> None:
-            raise ConfigError(f"vLLM: {message}")
-
-    return AsyncEngineArgs.add_cli_args(Parser(add_help=False))
-
-
-def _arguments(options: Mapping[str, str]) -> list[str]:
-    """As on vLLM's command line."""
-    known = _parser()._option_string_actions
-    words = []
-    for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
-        if flag not in known or name == "model":
-            near = difflib.get_close_matches(flag, known, n=3)
-            hint = f"; near it: {', '.join(n[2:].replace('-', '_') for n in near)}" if near else ""
-            raise ConfigError(f"vLLM has no option {name!r}{hint}")
-        words += _switch(flag, value, known) if known[flag].nargs == 0 else [f"{flag}={value}"]
-    return words
-
-
-def _switch(flag: str, value: str, known: Mapping[str, Any]) -> list[str]:
-    off = f"--no-{flag[2:]}"
-    match value.lower():
-        case "true" | "1" | "yes" | "on":
-            return [flag]
-        case "false" | "0" | "no" | "off":
-            return [off] if off in known else []
-    raise ConfigError(f"vLLM's option {flag[2:].replace('-', '_')!r} is true or false, not {value!r}")
 
 
 @contextmanager
