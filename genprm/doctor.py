@@ -19,9 +19,11 @@ from genprm.show import stdout
 _ENGINES = {
     "symbolic": ("sympy", "checks by computation, no weights"),
     "http(s)://": ("httpx", "any OpenAI-compatible server"),
+    "vllm:": ("vllm", "any model in this process, for GPUs"),
+    "hf:": ("transformers", "small models in this process, on GPU or CPU"),
     "scripted:": ("genprm", "answers from a file"),
 }
-_EXTRAS = {"datasets": "data", "pyarrow": "data"}
+_EXTRAS = {"datasets": "data", "pyarrow": "data", "torch": "hf", "transformers": "hf", "vllm": "vllm"}
 
 
 async def doctor(args: argparse.Namespace | None = None) -> int:
@@ -84,4 +86,7 @@ def _gpus() -> str:
 def _installed(package: str) -> str:
     if util.find_spec(package) is None:
         return "[yellow]not installed[/]"
-    return f"[green]{package} {metadata.version(package)}[/]"
+    try:
+        return f"[green]{package} {metadata.version(package)}[/]"
+    except metadata.PackageNotFoundError:  # under another name, as the builds of vLLM for CPU
+        return f"[green]{package}[/]"

@@ -12,6 +12,9 @@ settings.load_profile("house")
 
 SharedData = Callable[[str], Path]
 
+_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+os.environ.update(dict.fromkeys(_OFFLINE, "1"))  # read when the hub's client is imported, before any test runs
+
 _KEPT = {"GENPRM_DATA"}
 _PRIVATE = ("GENPRM_", "HF_", "HUGGING_FACE_", "OPENAI_", "ANTHROPIC_", "XDG_")
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
@@ -35,7 +38,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(home))
     for kind in ("CONFIG", "CACHE", "DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+    for name in _OFFLINE:
         monkeypatch.setenv(name, "1")
 
 

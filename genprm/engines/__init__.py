@@ -3,46 +3,66 @@
 ====================  ==========================================================================
 ``symbolic``          rules and computation, no weights (default)
 ``http://host/v1``    any OpenAI-compatible server; ``#model`` at the end, or ``--model``, names the model
+``vllm:MODEL``        vLLM in this process; a folder or a name on the hub
+``hf:MODEL``          transformers in this process, on a GPU or without one
 ``scripted:FILE``     answers from a file: tests, documents, dry runs
 ====================  ==========================================================================
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from genprm.engines.base import Engine
+from genprm.engines.options import keywords
 from genprm.errors import ConfigError
 
-ENGINES = ("symbolic", "http(s)://HOST/v1[#MODEL]", "scripted:FILE")
+ENGINES = ("symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
 
 @asynccontextmanager
-async def open_engine(spec: str, *, model: str | None = None, template: str | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    spec: str, *, model: str | None = None, template: str | None = None, options: Mapping[str, str] | None = None
+) -> AsyncIterator[Engine]:
     """The engine of that name, ready to be asked, closed at the end.
+
+    ``options`` are the engine's own, as words: fields of vLLM's engine arguments for ``vllm:``, keyword arguments of
+    :class:`~genprm.engines.hf.HfEngine` and :class:`~genprm.engines.openai.OpenAIEngine` for ``hf:`` and ``http:``.
 
     Raises:
         ConfigError: no engine has that name, or an option does not fit.
-        EngineError: it cannot be reached, or says no.
+        MissingExtra: it needs a package that is not installed.
+        EngineError: it cannot be reached or started, or says no.
     """
-    engine = await _made(spec, model, template)
+    engine = await _made(spec, model, template, dict(options or {}))
     try:
         yield engine
     finally:
         await engine.close()
 
 
-async def _made(spec: str, model: str | None, template: str | None) -> Engine:
+async def _made(spec: str, model: str | None, template: str | None, options: dict[str, str]) -> Engine:
     # Imports are here because each engine brings its own weight.
     kind, _, rest = spec.partition(":")
     if kind.lower() in ("http", "https"):
         from genprm.engines.openai import OpenAIEngine
 
         url, _, named = spec.partition("#")
-        return await OpenAIEngine.connect(url, model or named or None, template=template)
-    if model or template:
-        raise ConfigError(f"engine {spec!r} takes no --model or --template")
+        typed = keywords(OpenAIEngine.__init__, options, kind, reserved=("url", "model", "template", "api_key"))
+        return await OpenAIEngine.connect(url, model or named or None, template=template, **typed)
+    if model:
+        raise ConfigError(f"engine {spec!r} takes no --model")
+    if kind == "vllm" and rest:
+        from genprm.engines.vllm import VllmEngine
+
+        return await VllmEngine.start(rest, template=template, options=options)
+    if kind == "hf" and rest:
+        from genprm.engines.hf import HfEngine
+
+        return await HfEngine.load(rest, template=template, **keywords(HfEngine.load, options, kind, ("template",)))
+    if template or options:
+        raise ConfigError(f"engine {spec!r} takes no --template and no options")
     if spec == "symbolic":
         from genprm.engines.symbolic import SymbolicEngine
 

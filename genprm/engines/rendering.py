@@ -1,0 +1,255 @@
+"""From a prompt to token ids and back, for engines that hold the model's tokenizer.
+
+The text of a prompt with an opening is that of the published code, to the character: the tokenizer's chat template
+without a generation prompt, its last end-of-turn mark cut off, then the opening. A prompt without an opening is an
+ordinary chat turn. Templates write the beginning-of-text token themselves, so none is added when text becomes ids.
+
+Texts that others wrote may spell the model's control tokens (a problem that contains ``<|im_end|>``). Such spellings
+are read letter by letter and never as the token; all other text becomes the very ids that the tokenizer gives it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genprm.engines.templates import TEMPLATES, template_for
+from genprm.errors import ConfigError, EngineRefused, PromptTooLong
+from genprm.types import Message, Prompt, Seam
+
+_TURNS = {"deepseek-r1": "<｜Assistant｜>", "chatml": "<|im_end|>\n<|im_start|>assistant\n"}
+"""What begins a turn of the model's own, after the text of ``genprm.engines.templates``."""
+_REASONING = ("<think>", "</think>")
+"""Control tokens in most tokenizers, and the model's own to write."""
+_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+"""Unicode promises that these are no characters; two that a prompt does not contain surround its spellings."""
+_TRIAL = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"), Message("user", "u"))
+"""What every template must take."""
+_CONTEXT = 8
+"""Tokens before a text that can change how its own first tokens read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt as text, and as the ids that the engine reads."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class Renderer:
+    """The way from prompts to ids and back with one tokenizer of ``transformers``.
+
+    Raises:
+        ConfigError: it has no chat template and none is named, its template does not take a plain conversation, or
+            it is not a fast one, which cannot tell which letters became which id.
+    """
+
+    def __init__(self, tokenizer: Any, template: str | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._named = template_for(template, "") if template else None
+        if not tokenizer.is_fast:
+            raise ConfigError(f"the tokenizer of {tokenizer.name_or_path} has no fast version")
+        if self._named is None and not tokenizer.chat_template:
+            known = ", ".join(TEMPLATES)
+            raise ConfigError(f"{tokenizer.name_or_path} has no chat template; say --template, one of {known}")
+        self.end: int | None = tokenizer.eos_token_id
+        """The id that ends a turn."""
+        self._backend = tokenizer.backend_tokenizer
+        self._plain = _without_added_tokens(self._backend)
+        special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        control = special | self._unflagged()
+        self._control = frozenset(control)
+        self._special = frozenset(special) | {tokenizer.eos_token_id}
+        self._ends = tuple(special.values())
+        spellings = sorted(control.values(), key=len, reverse=True)
+        self._all = _any_of(spellings)
+        self._but_reasoning = _any_of([text for text in spellings if text not in _REASONING])
+        self._require_roles()
+
+    def render(self, prompt: Prompt, window: int, max_tokens: int) -> Rendered:
+        """The prompt's text and ids; they go on from the ids of its seam where the text goes on from the seam's.
+
+        Raises:
+            PromptTooLong: ids and ``max_tokens`` together are more than ``window``.
+            EngineRefused: the chat template refuses the conversation.
+        """
+        text, spelt = self._text(prompt)
+        ids: tuple[int, ...] = ()
+        at = 0
+        if prompt.seam and text.startswith(prompt.seam.text):
+            ids, at = prompt.seam.ids, len(prompt.seam.text)
+        spelt = [(max(start - at, 0), end - at) for start, end in spelt if end > at]
+        ids += tuple(self._encode(text[at:], spelt))
+        if len(ids) + max_tokens > window:
+            raise PromptTooLong(f"{len(ids)} tokens and {max_tokens} more do not fit the model's window of {window}")
+        return Rendered(text, ids)
+
+    def text(self, prompt: Prompt) -> str:
+        """The text that the model continues."""
+        return self._text(prompt)[0]
+
+    def seam(self, before: Rendered, text: str, ids: Sequence[int]) -> Seam:
+        """Where the next call goes on: as many of the ids as make up ``text`` exactly.
+
+        A last token may reach past the stop string, or be the end-of-text token, and a text may end inside of a
+        character: such tokens are left to be read again from the text.
+        """
+        kept = list(ids)
+        while kept and kept[-1] in self._special:
+            kept.pop()
+        while kept and not text.startswith(self._after(before.ids, kept)):
+            kept.pop()
+        return Seam(before.text + self._after(before.ids, kept), before.ids + tuple(kept))
+
+    def pieces(self, before: Sequence[int], ids: Sequence[int]) -> list[str]:
+        """The text of each of the ids; they join to the text of all."""
+        reader = Reader(self._backend, before)
+        pieces = [reader.read(token) for token in ids]
+        if pieces:
+            pieces[-1] += reader.rest()
+        return pieces
+
+    def reader(self, before: Sequence[int]) -> "Reader":
+        return Reader(self._backend, before)
+
+    def word(self, token: int) -> str:
+        """The text of one id by itself."""
+        return str(self._backend.decode([token]))
+
+    def _unflagged(self) -> dict[int, str]:
+        """Tokens that the template writes, or that begin and end thoughts, but that are not flagged as special (the
+        roles of DeepSeek). Others that were added are words: some tokenizers add runs of blanks."""
+        written = str(self._tokenizer.chat_template) if self._named is None else self._named(Prompt(_TRIAL))
+        added = self._tokenizer.added_tokens_decoder.items()
+        texts = ((i, token.content) for i, token in added)
+        return {i: text for i, text in texts if text in _REASONING or (text.strip() and text in written)}
+
+    def _after(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        context = list(before[-_CONTEXT:])
+        read = str(self._backend.decode([*context, *ids]))
+        return read[len(self._backend.decode(context)) :]
+
+    def _text(self, prompt: Prompt) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the places in it where control tokens are merely spelt."""
+        own = [prompt.opening, *(message.content for message in prompt.messages)]
+        if not any(self._all.search(text) for text in own):
+            return self._continued(prompt), []
+        opens, closes = [mark for mark in _MARKS if not any(mark in text for text in own)][:2]
+
+        def marked(text: str, spellings: re.Pattern[str]) -> str:
+            return spellings.sub(lambda found: opens + found[0] + closes, text)
+
+        messages = tuple(
+            Message(m.role, marked(m.content, self._but_reasoning if m.role == "assistant" else self._all))
+            for m in prompt.messages
+        )
+        opening = marked(prompt.opening, self._but_reasoning)
+        return _unmarked(self._continued(replace(prompt, messages=messages, opening=opening)), opens, closes)
+
+    def _continued(self, prompt: Prompt) -> str:
+        if self._named is not None:
+            turn = "" if prompt.opening else _TURNS[self._template or ""]
+            return self._named(prompt) + turn
+        text = self._templated(prompt.messages, add_generation_prompt=not prompt.opening)
+        return self._reopened(text) + prompt.opening if prompt.opening else text
+
+    def _templated(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        from jinja2 import TemplateError
+
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+            )
+        except TemplateError as error:
+            raise EngineRefused(f"the model's chat template refuses the conversation: {error}") from None
+
+    def _reopened(self, text: str) -> str:
+        """Without the mark that ended the last turn."""
+        bare = text.removesuffix("\n")
+        mark = next((mark for mark in self._ends if bare.endswith(mark)), None)
+        return text if mark is None else bare.removesuffix(mark)
+
+    def _encode(self, text: str, spelt: Sequence[tuple[int, int]]) -> Iterator[int]:
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        if not spelt:
+            yield from encoding.ids
+            return
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if token in self._control and any(start < to and at < end for at, to in spelt):
+                yield from self._plain.encode(text[start:end], add_special_tokens=False).ids
+            else:
+                yield token
+
+    def _require_roles(self) -> None:
+        """Say at once what would be refused at every call."""
+        if self._named is None:
+            try:
+                self._templated(_TRIAL, add_generation_prompt=False)
+            except EngineRefused as refused:
+                raise ConfigError(f"{self._tokenizer.name_or_path}: {refused}") from None
+
+
+class Reader:
+    """Ids into text as they come, never splitting a character.
+
+    Bytes that are no UTF-8 at all become U+FFFD once it is sure that no later id completes them.
+    """
+
+    def __init__(self, backend: Any, before: Sequence[int]) -> None:
+        self._backend = backend
+        self._ids = list(before[-_CONTEXT:])
+        self._pending = 0
+        self._known = self._decoded()
+
+    def read(self, token: int) -> str:
+        """The text that this id completes; empty while a character is still open."""
+        self._ids.append(token)
+        self._pending += 1
+        text = self._decoded()
+        if text.endswith("\ufffd") and self._pending < _CONTEXT:
+            return ""
+        return self._taken(text)
+
+    def rest(self) -> str:
+        """What was left open."""
+        return self._taken(self._decoded()) if self._pending else ""
+
+    def _taken(self, text: str) -> str:
+        new = text[len(self._known) :]
+        self._ids = self._ids[-_CONTEXT:]
+        self._pending = 0
+        self._known = self._decoded()
+        return new
+
+    def _decoded(self) -> str:
+        return str(self._backend.decode(self._ids))
+
+
+def _without_added_tokens(backend: Any) -> Any:
+    """The same tokenizer, to which control tokens are letters like any other."""
+    import json
+
+    from tokenizers import Tokenizer
+
+    parts = json.loads(backend.to_str())
+    return Tokenizer.from_str(json.dumps(parts | {"added_tokens": [], "post_processor": None}))
+
+
+def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
+    """Matches any of them; nothing where there are none."""
+    return re.compile("|".join(re.escape(text) for text in texts) or r"(?!)")
+
+
+def _unmarked(text: str, opens: str, closes: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text without its marks, and what stood between two. A template may have cut off one of a pair."""
+    parts, spelt, size = [], [], 0
+    for part in re.split(f"({opens}[^{opens}{closes}]*{closes})", text):
+        bare = part.replace(opens, "").replace(closes, "")
+        if part.startswith(opens) and part.endswith(closes):
+            spelt.append((size, size + len(bare)))
+        parts.append(bare)
+        size += len(bare)
+    return "".join(parts), spelt
