@@ -31,6 +31,7 @@ async def open_critic(
     *,
     model: str | None = None,
     template: str | None = None,
+    engine_options: Mapping[str, str] | None = None,
     protocol: str = "genprm",
     options: Mapping[str, Any] | None = None,
     n: int = 1,
@@ -51,7 +52,8 @@ async def open_critic(
 ) -> AsyncIterator[Critic]:
     """A critic with its engine and its sandbox, closed at the end.
 
-    ``engine`` is a string of ``genprm.engines``, ``protocol`` a name of ``genprm.protocols``, ``options`` its fields.
+    ``engine`` is a string of ``genprm.engines``, ``engine_options`` are the engine's own (words, as on the command
+    line), ``protocol`` a name of ``genprm.protocols``, ``options`` its fields.
     ``vote`` is ``mean`` where steps are judged and ``index`` where solutions are; ``stopping`` is ``exact``, and
     ``none`` for the vote ``index``. The rest are the fields of :class:`genprm.types.Method` and
     :class:`~genprm.critic.Critic`.
@@ -62,7 +64,7 @@ async def open_critic(
     """
     asked = make_protocol(protocol, **(options or {}))
     async with (
-        open_engine(engine, model=model, template=template) as opened,
+        open_engine(engine, model=model, template=template, options=engine_options) as opened,
         Sandbox(limits, level=sandbox_level, policy=sandbox_policy) as sandbox,
     ):
         if opened.protocols is not None and asked.name not in opened.protocols:

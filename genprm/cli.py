@@ -205,15 +205,24 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="symbolic",
         metavar="SPEC",
-        help="symbolic (default), http(s)://HOST/v1[#MODEL], scripted:FILE",
+        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, scripted:FILE",
     )
     engine.add_argument("--model", help="the model's name on the server, where it serves several")
-    engine.add_argument("--template", help="chat template of the model: deepseek-r1 or chatml (default: by its name)")
+    engine.add_argument(
+        "--template", help="chat template: deepseek-r1 or chatml (default: the tokenizer's own, on servers by the name)"
+    )
+    engine.add_argument(
+        "--engine-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the engine: any of vLLM's (tensor_parallel_size=2), device=cpu of hf, patience_s=60 of http",
+    )
     engine.add_argument(
         "--concurrency", type=int, default=64, metavar="N", help="rationales in flight at once (default: %(default)s)"
     )
     method = parser.add_argument_group("method")
-    method.add_argument("--protocol", default="genprm", help="genprm (default) or judge")
+    method.add_argument("--protocol", default="genprm", help="genprm (default), chat or judge")
     method.add_argument(
         "--option",
         action="append",

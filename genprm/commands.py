@@ -142,6 +142,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         args.engine,
         model=args.model,
         template=args.template,
+        engine_options=dict(map(_option, args.engine_option)),
         protocol=args.protocol,
         options=dict(map(_option, args.option)),
         n=args.n,
@@ -166,6 +167,7 @@ def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solu
     """All that the results depend on, and nothing else: a run goes on only with the same."""
     return {
         **dataclasses.asdict(critic.method),
+        "engine_options": sorted(args.engine_option),
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,
@@ -201,7 +203,7 @@ def chosen(
 def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--option needs NAME=VALUE, not {text!r}")
+        raise ConfigError(f"an option is given as NAME=VALUE, not as {text!r}")
     return name, value
 
 

@@ -52,12 +52,12 @@ def test_words_that_do_not_fit(name: str, word: str, message: str) -> None:
 
 def test_the_client_takes_its_options() -> None:
     async def run(url: str) -> OpenAIEngine:
-        async with open_engine(url, options={"timeout-s": "7.5", "retries": "1"}) as engine:
+        async with open_engine(url, options={"timeout-s": "7.5", "patience_s": "1"}) as engine:
             assert isinstance(engine, OpenAIEngine)
             return engine
 
     with serving(lambda path, body, headers: models("one")) as url:
-        assert asyncio.run(run(url))._http.timeout.read == 7.5
+        assert asyncio.run(run(url))._timeout_s == 7.5
         with pytest.raises(ConfigError, match="engine http: has no option 'api_key'"):
             opened(url, api_key="secret")
 

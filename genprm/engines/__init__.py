@@ -49,7 +49,7 @@ async def _made(spec: str, model: str | None, template: str | None, options: dic
         from genprm.engines.openai import OpenAIEngine
 
         url, _, named = spec.partition("#")
-        typed = keywords(OpenAIEngine.__init__, options, kind, reserved=("url", "model", "template", "api_key"))
+        typed = keywords(OpenAIEngine.__init__, options, kind, reserved=("template", "api_key", "on_trouble"))
         return await OpenAIEngine.connect(url, model or named or None, template=template, **typed)
     if model:
         raise ConfigError(f"engine {spec!r} takes no --model")
