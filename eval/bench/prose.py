@@ -41,6 +41,8 @@ _OPENERS = {
     True: ("Fine, the claim of this paragraph looks sound.", "Fine, it reads well and tells what is done."),
     False: ("Odd, nobody would say so after a second look.", "Odd, one wonders where that comes from."),
 }
+_SENTENCE_CHARS = 46
+"""A typical sentence, a little short, so that there are rather too many of them than too few."""
 _CODE = {
     True: "# The stated result once more\nleft, right = {left}, {right}\nvalue = left {sign} right\nprint('value', value)\n",
     False: "# What should have been found\na, b = {left}, {right}\nfound = a {sign} b\nprint('found', found)\n",
@@ -68,14 +70,26 @@ def solutions(n: int, steps: int = 8, seed: int = 0, wrong: float = 0.5) -> list
 
 def rationale(rng: random.Random, right: bool, sentences: int = 3) -> Parts:
     """The words of a model that holds a step right, or wrong."""
-    values = {"left": rng.randint(2, 99), "right": rng.randint(2, 99), "sign": rng.choice("+-*")}
-    values["value"] = rng.randint(2, 99)
-    thoughts = rng.sample(_THOUGHTS[right], k=min(sentences, len(_THOUGHTS[right])))
-    thoughts += rng.choices(_THOUGHTS[right], k=sentences - len(thoughts))
-    analysis = " ".join([rng.choice(_OPENERS[right]), *thoughts]).format(**values)
+    numbers = {"left": rng.randint(2, 99), "right": rng.randint(2, 99), "sign": rng.choice("+-*")}
+    said = _filled(rng, [rng.choice(_OPENERS[right]), *rng.choices(_THOUGHTS[right], k=sentences)])
+    return Parts(said + "\n</analyze>\n", _CODE[right].format(**numbers) + "```\n", closing(rng, right))
+
+
+def thoughts(rng: random.Random, right: bool, chars: int) -> str:
+    """Sentences of about so many characters."""
+    drawn = rng.choices(_THOUGHTS[right], k=max(chars // _SENTENCE_CHARS, 1))
+    return _filled(rng, [rng.choice(_OPENERS[right]), *drawn])[: max(chars, 1)]
+
+
+def closing(rng: random.Random, right: bool) -> str:
+    """What follows the output of a check, with the verdict."""
     word = "Yes" if right else "No"
-    closing = f"{rng.choice(_CLOSERS[right])}\n</verify>\n<output>\n**Judgement**: $\\boxed{{{word}}}$\n</output>\n"
-    return Parts(analysis + "\n</analyze>\n", _CODE[right].format(**values) + "```\n", closing)
+    said = rng.choice(_CLOSERS[right])
+    return f"{said}\n</verify>\n<output>\n**Judgement**: $\\boxed{{{word}}}$\n</output>\n"
+
+
+def _filled(rng: random.Random, sentences: list[str]) -> str:
+    return " ".join(sentences).format(left=rng.randint(2, 99), value=rng.randint(2, 99))
 
 
 def _solution(rng: random.Random, index: int, n_steps: int, wrong: float) -> Solution:

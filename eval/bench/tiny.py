@@ -47,7 +47,12 @@ class Size:
     sentences: int = 3
     """Of an analysis: 3 make a rationale of about a hundred tokens."""
     agreement: float = 0.9
-    """How often a sample says of a step what most samples say."""
+    """How often a sample at temperature 0.6 says of a step what most samples say."""
+
+    @property
+    def taught_agreement(self) -> float:
+        """The same at temperature 1, which is what it sees: temperature T takes p to p^(1/T) before normalising."""
+        return 1 / (1 + ((1 - self.agreement) / self.agreement) ** 0.6)
 
 
 def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose: bool = False) -> Path:  # noqa: B008
@@ -106,7 +111,7 @@ def _conversation(rng: random.Random, solution: Solution, size: Size) -> list[_P
     earlier: list[str] = []
     last: list[_Piece] = []
     for step, text in enumerate(solution.steps):
-        right = text.endswith(WRONG_MARK) == (rng.random() >= size.agreement)
+        right = text.endswith(WRONG_MARK) == (rng.random() >= size.taught_agreement)
         parts = rationale(rng, right, size.sentences)
         last = [
             _Piece(ANALYZE.format(t=step + 1), False),
