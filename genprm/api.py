@@ -22,7 +22,7 @@ from genprm.errors import ConfigError
 from genprm.protocols import CritiqueProtocol, make_protocol
 from genprm.sandbox import Level, Limits, Policy, Sandbox, SandboxError
 from genprm.splitting import split_steps
-from genprm.types import Critique, Method, Problem, Solution, Vote
+from genprm.types import Context, Critique, Method, Problem, Solution, Stopping, Vote
 
 
 @asynccontextmanager
@@ -37,6 +37,9 @@ async def open_critic(
     vote: Vote | None = None,
     threshold: float = 0.5,
     stop_at_first_error: bool = False,
+    context: Context = "chain",
+    stopping: Stopping | None = None,
+    stop_error: float = 0.01,
     temperature: float = 0.6,
     top_p: float = 0.95,
     top_k: int = 20,
@@ -49,8 +52,9 @@ async def open_critic(
     """A critic with its engine and its sandbox, closed at the end.
 
     ``engine`` is a string of ``genprm.engines``, ``protocol`` a name of ``genprm.protocols``, ``options`` its fields.
-    ``vote`` is ``mean`` where steps are judged and ``index`` where solutions are. The rest are the fields of
-    :class:`genprm.types.Method` and :class:`~genprm.critic.Critic`.
+    ``vote`` is ``mean`` where steps are judged and ``index`` where solutions are; ``stopping`` is ``exact``, and
+    ``none`` for the vote ``index``. The rest are the fields of :class:`genprm.types.Method` and
+    :class:`~genprm.critic.Critic`.
 
     Raises:
         ConfigError: an option that does not exist or does not fit, or a machine that cannot confine checks.
@@ -64,14 +68,18 @@ async def open_critic(
         if opened.protocols is not None and asked.name not in opened.protocols:
             spoken = ", ".join(sorted(opened.protocols))
             raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
+        vote = vote or ("mean" if asked.scope == "step" else "index")
         method = Method(
             engine=opened.name,
             protocol=_label(asked),
             n=n,
-            vote=vote or ("mean" if asked.scope == "step" else "index"),
+            vote=vote,
             threshold=threshold,
             seed=seed,
             stop_at_first_error=stop_at_first_error,
+            context=context,
+            stopping=stopping or ("none" if vote == "index" else "exact"),
+            stop_error=stop_error,
             temperature=temperature,
             top_p=top_p,
             top_k=top_k,

@@ -221,6 +221,20 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     )
     method.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
     method.add_argument("--stop-at-first-error", action="store_true", help="do not judge the steps after it")
+    method.add_argument(
+        "--context",
+        default="chain",
+        choices=["chain", "first", "none"],
+        help="what a rationale sees of the steps before: its own sample's rationales (chain, default), those of the "
+        "first sample, or none",
+    )
+    method.add_argument(
+        "--stopping",
+        choices=["exact", "predictive", "none"],
+        help="leave out votes that cannot change a step's verdict (exact, default), or that change it with a "
+        "probability of at most --stop-error (predictive)",
+    )
+    method.add_argument("--stop-error", type=float, default=0.01, metavar="P", help="(default: %(default)s)")
     method.add_argument("--temperature", type=float, default=0.6, help="(default: %(default)s)")
     method.add_argument("--top-p", type=float, default=0.95, help="(default: %(default)s)")
     method.add_argument("--top-k", type=int, default=20, help="0 for no limit (default: %(default)s)")

@@ -1,12 +1,10 @@
-"""The loop: engine and sandbox in turn, one small state machine per rationale, all of them in flight at once.
+"""The loop over solutions and steps: all rationales in flight at once, as many solutions as keep the engine busy.
 
-A chain is one sample's walk through a solution: a rationale for each step, its own earlier ones in the context, one
-sandbox session for all its checks. N chains run side by side; when all of them have spoken on a step, the step is
-judged and handed out.
+One rationale is ``genprm.sampler``'s, what it sees of the steps before is ``genprm.board``'s, when a step has votes
+enough is ``genprm.stopping``'s, and what they come to is ``genprm.voting``'s.
 """
 
 import asyncio
-import hashlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -15,20 +13,23 @@ from dataclasses import replace
 from typing import get_args
 
 from genprm import voting
+from genprm.board import Board, cancelled
+from genprm.checks import CheckTree
 from genprm.engines.base import Engine
-from genprm.errors import ConfigError, EngineError
-from genprm.protocols import Conversation, CritiqueProtocol, Execute, Generate
-from genprm.sandbox import Sandbox, Session
+from genprm.errors import ConfigError
+from genprm.protocols import CritiqueProtocol
+from genprm.sampler import Load, Sampler
+from genprm.sandbox import Sandbox
+from genprm.stopping import make_rule
 from genprm.types import (
-    Check,
-    Completion,
+    Context,
     Critique,
     CritiqueOutcome,
     Method,
     Rationale,
-    Sampling,
     Solution,
     StepCritique,
+    Stopping,
     Usage,
     Vote,
 )
@@ -37,9 +38,8 @@ from genprm.types import (
 class Critic:
     """Judges solutions with one engine, one protocol and one sandbox, none of which it owns.
 
-    ``method`` is the whole recipe. ``concurrency`` bounds the rationales that are in flight at once over all solutions,
-    and so the calls to the engine, the sandbox sessions and the memory. (The rationales of one solution are always
-    in flight together, so that more of them than that are too.)
+    ``method`` is the whole recipe. ``concurrency`` bounds the calls to the engine that are in flight at once, and with
+    them the solutions, the sandbox sessions and the memory.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class Critic:
         self.sandbox = sandbox
         self.protocol = protocol
         self.method = method
-        self.concurrency = concurrency
-        self._calls = asyncio.Semaphore(concurrency)
+        self._load = Load(concurrency)
+        self._rule = make_rule(method)
+        self._sampler = Sampler(engine, protocol, method, self._load)
 
     async def critique(self, solution: Solution, on_step: Callable[[StepCritique], None] | None = None) -> Critique:
         """The critique of one solution; ``on_step`` is told of each step as soon as it is judged.
@@ -70,126 +71,96 @@ class Critic:
         raise AssertionError("a stream ends in a critique")
 
     async def critique_many(self, solutions: Iterable[Solution]) -> AsyncGenerator[Critique, None]:
-        """Critiques as they are done, in the order of their ends; no more solutions are held than are in flight."""
-        most = -(-self.concurrency // self.method.n)
-        waiting = iter(solutions)
+        """Critiques as they are done, in the order of their ends; no more solutions are held than are in flight.
+
+        Raises:
+            EngineLost: the engine has gone. What failed of that is not handed out, so that it is judged again.
+        """
+        load, waiting, exhausted = self._load, iter(solutions), False
         running: set[asyncio.Task[Critique]] = set()
+        done: list[asyncio.Task[Critique]] = []
+
+        def finished(task: asyncio.Task[Critique]) -> None:
+            done.append(task)
+            load.changed.set()
+
+        load.lost = None
         try:
-            while True:
-                while len(running) < most and (solution := next(waiting, None)) is not None:
-                    running.add(asyncio.create_task(self.critique(solution)))
-                if not running:
-                    return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
+            while running or not exhausted:
+                while not exhausted and not done and (load.room or not running):
+                    if (solution := next(waiting, None)) is None:
+                        exhausted = True
+                        break
+                    running.add(task := asyncio.create_task(self.critique(solution)))
+                    task.add_done_callback(finished)
+                    await _begun()
+                while done:
+                    running.discard(task := done.pop())
+                    critique = task.result()
+                    if not (load.lost and critique.failed):
+                        yield critique
+                if load.lost:
+                    raise load.lost
+                load.changed.clear()
+                if running and not (load.room and not exhausted):
+                    await load.changed.wait()
         finally:
-            await _cancelled(running)
+            await cancelled(running)
 
     async def stream(self, solution: Solution) -> AsyncGenerator[StepCritique | Critique, None]:
-        """Each step as soon as it is judged, in order, and the whole critique at the end."""
+        """Each step as soon as it is judged, in order, and the whole critique at the end.
+
+        With ``context`` chain a step may gather further rationales after it was judged, where its samples are asked
+        about later steps. They are in the whole critique.
+        """
         started = time.perf_counter()
         if self.protocol.scope == "solution":
             critique = await self._judgements(solution)
             for step in critique.steps:
                 yield step
         else:
-            steps = []
-            async with aclosing(self._steps(solution)) as judged:
-                async for step in judged:
-                    steps.append(step)
-                    yield step
+            board = Board(solution, self.method, self._sampler, self._rule, self.sandbox)
+            try:
+                async with aclosing(self._steps(board, len(solution.steps))) as judged:
+                    n_judged = 0
+                    async for step in judged:
+                        n_judged += 1
+                        yield step
+                steps = [board.judged(step) for step in range(n_judged)]
+            finally:
+                await board.close()
             verdict = voting.first_error(steps, len(solution.steps), self.method.vote)
             critique = self._whole(solution, verdict, steps, [r for step in steps for r in step.rationales])
         yield replace(critique, seconds=time.perf_counter() - started)
 
-    async def _steps(self, solution: Solution) -> AsyncGenerator[StepCritique, None]:
-        board = [_Ballot(self.method.n) for _ in solution.steps]
-        chains = {asyncio.create_task(self._chain(solution, sample, board)) for sample in range(self.method.n)}
-        try:
-            for step, ballot in enumerate(board):
-                await _first(asyncio.create_task(ballot.full.wait()), chains)
-                judged = voting.judge_step(step, ballot.rationales, self.method.vote, self.method.threshold)
+    async def _steps(self, board: Board, n_steps: int) -> AsyncGenerator[StepCritique, None]:
+        if self.method.stop_at_first_error:
+            for step in range(n_steps):
+                judged = await board.judge(step)
                 yield judged
-                if self.method.stop_at_first_error and judged.correct is not True:
+                if judged.correct is not True:
                     return  # wrong, or without a verdict: what comes after cannot change the outcome
-                ballot.passed.set()
-        finally:
-            await _cancelled(chains)
-
-    async def _chain(self, solution: Solution, sample: int, board: Sequence["_Ballot"]) -> None:
-        """One sample's walk. An engine that failed for good is not asked again on the steps after."""
-        earlier: list[str] = []
-        failure = ""
-        async with self.sandbox.session() as session:
-            for step, ballot in enumerate(board):
-                if failure:
-                    rationale = Rationale(sample, "engine_error", error=failure)
-                else:
-                    sampling = self._sampling(solution, step, sample)
-                    talk = self.protocol.rationale(solution, step, earlier, sampling)
-                    rationale = await self._held(talk, session, sample)
-                    failure = rationale.error and f"not asked: {rationale.error} (step {step + 1})"
-                ballot.cast(rationale)
-                if self.method.stop_at_first_error:
-                    await ballot.passed.wait()
-                earlier.append(rationale.text)
-
-    async def _held(self, talk: Conversation, session: Session, sample: int) -> Rationale:
-        """Drive one conversation to its end: the state machine."""
-        began = time.perf_counter()
-        usage = Usage()
-        checks: tuple[Check, ...] = ()
-        engine_s = sandbox_s = 0.0
-        text = ""
-
-        def accounted(rationale: Rationale) -> Rationale:
-            waiting_s = max(time.perf_counter() - began - engine_s - sandbox_s, 0.0)
-            return replace(
-                rationale,
-                sample=sample,
-                checks=checks,
-                usage=usage,
-                engine_s=engine_s,
-                sandbox_s=sandbox_s,
-                waiting_s=waiting_s,
-            )
-
+            return
+        waiting = [asyncio.create_task(board.judge(step)) for step in range(n_steps)]
         try:
-            request = next(talk)
-            while True:
-                if isinstance(request, Generate):
-                    text = request.prompt.opening
-                    completion = await self._complete(request)
-                    usage += completion.usage
-                    engine_s += completion.seconds
-                    request = talk.send(completion)
-                elif isinstance(request, Execute):
-                    result = await session.run(request.code)
-                    checks += (Check(request.code, result),)
-                    sandbox_s += result.wall_s
-                    request = talk.send(result)
-        except StopIteration as end:
-            rationale: Rationale = end.value
-            return accounted(rationale)
-        except EngineError as error:
-            return accounted(Rationale(sample, "engine_error", text, error=str(error)))
-
-    async def _complete(self, request: Generate) -> Completion:
-        async with self._calls:
-            return await self.engine.complete(request.prompt, request.sampling)
+            for task in waiting:
+                yield await task
+        finally:
+            await cancelled(waiting)
 
     async def _judgements(self, solution: Solution) -> Critique:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._judgement(solution, sample)) for sample in range(self.method.n)]
-        judgements = tuple(task.result() for task in tasks)
+        tree = CheckTree(self.sandbox)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._sampler.sample(solution, 0, sample, (), tree.start()))
+                    for sample in range(self.method.n)
+                ]
+        finally:
+            await tree.close()
+        judgements = tuple(task.result()[0] for task in tasks)
         steps = voting.steps_from_indices(judgements, len(solution.steps))
         return self._whole(solution, voting.judge_indices(judgements), steps, judgements, judgements)
-
-    async def _judgement(self, solution: Solution, sample: int) -> Rationale:
-        async with self.sandbox.session() as session:
-            talk = self.protocol.rationale(solution, 0, (), self._sampling(solution, 0, sample))
-            return await self._held(talk, session, sample)
 
     def _whole(
         self,
@@ -212,31 +183,6 @@ class Critic:
             usage=sum((r.usage for r in sampled), Usage()),
         )
 
-    def _sampling(self, solution: Solution, step: int, sample: int) -> Sampling:
-        """The same seed gives the same rationale whatever else is in flight."""
-        method = self.method
-        sampling = Sampling(method.temperature, method.top_p, method.top_k)
-        if method.seed is None:
-            return sampling
-        text = f"{method.seed}\0{solution.source}\0{solution.id}\0{step}\0{sample}".encode("utf-8", "replace")
-        seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
-        return replace(sampling, seed=seed)
-
-
-class _Ballot:
-    """The rationales of one step as they come in."""
-
-    def __init__(self, n: int) -> None:
-        self.rationales: list[Rationale] = []
-        self.full = asyncio.Event()
-        self.passed = asyncio.Event()
-        self._n = n
-
-    def cast(self, rationale: Rationale) -> None:
-        self.rationales.append(rationale)
-        if len(self.rationales) == self._n:
-            self.full.set()
-
 
 def _require_sound(method: Method, protocol: CritiqueProtocol, concurrency: int) -> None:
     if method.n < 1 or concurrency < 1:
@@ -245,28 +191,24 @@ def _require_sound(method: Method, protocol: CritiqueProtocol, concurrency: int)
         raise ConfigError(f"the threshold lies between 0 and 1, not at {method.threshold:g}")
     if not (0 <= method.temperature < math.inf and 0 < method.top_p <= 1 and method.top_k >= 0):
         raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
-    if method.vote not in get_args(Vote):
-        raise ConfigError(f"unknown vote {method.vote!r}; there are {', '.join(get_args(Vote))}")
+    for what, value, known in (
+        ("vote", method.vote, get_args(Vote)),
+        ("context", method.context, get_args(Context)),
+        ("stopping rule", method.stopping, get_args(Stopping)),
+    ):
+        if value not in known:
+            raise ConfigError(f"unknown {what} {value!r}; there are {', '.join(known)}")
+    if not 0 < method.stop_error < 1:
+        raise ConfigError(f"the error of a stopping rule lies between 0 and 1, not at {method.stop_error:g}")
+    if method.vote == "index" and method.stopping != "none":
+        raise ConfigError("a vote over first-error indices needs every rationale of every step: it cannot stop early")
     if method.vote == "index" and method.stop_at_first_error:
         raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
     if protocol.scope == "solution" and (method.vote != "index" or method.threshold != 0.5):
         raise ConfigError(f"protocol {protocol.name} names indices: it votes by index, without a threshold")
 
 
-async def _first(wanted: "asyncio.Task[object]", chains: set[asyncio.Task[None]]) -> None:
-    """Wait for ``wanted``, unless a chain breaks first: then its exception is raised here."""
-    pending: set[asyncio.Task[object]] = {wanted, *chains}
-    try:
-        while not wanted.done():
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        wanted.cancel()
-
-
-async def _cancelled(tasks: Iterable["asyncio.Task[object]"]) -> None:
-    """Cancel, and wait until all of them have given back what they held."""
-    for task in (tasks := list(tasks)):
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _begun() -> None:
+    """Let a task that was just made get as far as its first calls: its rationales count from there on."""
+    for _ in range(4):
+        await asyncio.sleep(0)

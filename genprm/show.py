@@ -133,6 +133,8 @@ def made_by(critique: Critique) -> str:
 def describe(method: Method) -> str:
     """The recipe in a few words."""
     rationales = "1 rationale" if method.n == 1 else f"{method.n} rationales"
+    if method.n > 1 and method.stopping != "none":
+        rationales = f"at most {rationales}"
     vote = {
         "mean": f"mean P(Yes), wrong below {method.threshold:g}",
         "majority": f"majority of verdicts, wrong below {method.threshold:g}",
@@ -140,7 +142,13 @@ def describe(method: Method) -> str:
     }[method.vote]
     whole = method.protocol.partition(" ")[0] == "judge"
     per = "solution" if whole else "step"
-    return f"engine {plain(method.engine)} · protocol {method.protocol} · {rationales} a {per} · {vote}"
+    parts = [f"engine {plain(method.engine)}", f"protocol {method.protocol}", f"{rationales} a {per}", vote]
+    if method.n > 1 and method.stopping != "none":
+        error = f", error {method.stop_error:g}" if method.stopping == "predictive" else ""
+        parts.insert(3, f"stopping {method.stopping}{error}")
+    if method.context != "chain":
+        parts.insert(2, f"context {method.context}")
+    return " · ".join(parts)
 
 
 def _headline(step: StepCritique) -> Text:

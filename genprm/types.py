@@ -116,13 +116,19 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and calls. Adds up."""
+    """What something cost: tokens, calls, time. Adds up; what runs side by side adds up to more than passes."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Part of ``prompt_tokens`` that the engine's prefix cache served."""
     completion_tokens: int = 0
     calls: int = 0
+    engine_s: float = 0.0
+    """Seconds in calls to the engine, its own queue included."""
+    sandbox_s: float = 0.0
+    """Seconds in which checks ran."""
+    waiting_s: float = 0.0
+    """Seconds in which a rationale did neither: it waited for its turn at the engine or in the sandbox."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -130,6 +136,9 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.completion_tokens + other.completion_tokens,
             self.calls + other.calls,
+            self.engine_s + other.engine_s,
+            self.sandbox_s + other.sandbox_s,
+            self.waiting_s + other.waiting_s,
         )
 
 
@@ -203,12 +212,6 @@ class Rationale:
     left_out: int = 0
     """Steps before this one whose rationales were left out of the context, oldest first, so that it fits the window."""
     usage: Usage = Usage()
-    engine_s: float = 0.0
-    """Seconds in calls to the engine, its own queue included."""
-    sandbox_s: float = 0.0
-    """Seconds in which checks ran."""
-    waiting_s: float = 0.0
-    """Seconds in which it did neither: waiting for its turn at the engine, for the sandbox, for the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,10 @@ class StepCritique:
     rationales: tuple[Rationale, ...] = ()
 
     @property
+    def usage(self) -> Usage:
+        return sum((r.usage for r in self.rationales), Usage())
+
+    @property
     def confidence(self) -> float | None:
         """Share of the evidence that stands behind the verdict, in [0.5, 1]."""
         return None if self.reward is None else max(self.reward, 1 - self.reward)
@@ -240,6 +247,10 @@ class StepCritique:
 
 Vote = Literal["mean", "majority", "index"]
 """How N rationales become one verdict; defined in ``genprm.voting``."""
+Context = Literal["chain", "first", "none"]
+"""What a rationale sees of the steps before; defined in ``genprm.board``."""
+Stopping = Literal["none", "exact", "predictive"]
+"""When a step needs no further votes; defined in ``genprm.stopping``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,22 +260,27 @@ class Method:
     engine: str
     protocol: str
     n: int = 1
-    """Rationales per step (``judge``: per solution)."""
+    """Rationales per step (``judge``: per solution); at most, where a stopping rule is set."""
     vote: Vote = "mean"
     threshold: float = 0.5
     seed: int | None = 0
     """Same seed, same rationales, as far as the engine keeps its word. None: not seeded."""
     stop_at_first_error: bool = False
+    context: Context = "chain"
+    stopping: Stopping = "none"
+    stop_error: float = 0.01
+    """For ``predictive``: the greatest probability that the missing votes would have changed a step's verdict."""
     temperature: float = 0.6
     top_p: float = 0.95
     top_k: int = 20
 
 
-CritiqueOutcome = Literal["ok", "no_verdict", "engine_error", "failed"]
+CritiqueOutcome = Literal["ok", "no_verdict", "too_long", "engine_error", "failed"]
 """How a whole critique ended.
 
 - ``ok``: it names the first error, or says that there is none.
 - ``no_verdict``: a step that comes before any error has no verdict, so the first error is not known.
+- ``too_long``: the same, because the solution does not fit the model's window there.
 - ``engine_error``: the same, because the engine failed there.
 - ``failed``: the item broke the program; ``error`` says how.
 """

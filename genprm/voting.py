@@ -37,11 +37,15 @@ def count(rationales: Sequence[Rationale]) -> Votes:
 
 def reward(rationales: Sequence[Rationale], vote: Vote) -> float | None:
     """The reward of one step, in [0, 1]; None where no rationale gave a verdict."""
-    if vote == "mean":
-        given = [float(r.verdict) if r.p_yes is None else r.p_yes for r in rationales if r.verdict is not None]
-    else:
-        given = [float(r.verdict) for r in rationales if r.verdict is not None]
+    given = [value for r in rationales if (value := vote_value(r, vote)) is not None]
     return sum(given) / len(given) if given else None
+
+
+def vote_value(rationale: Rationale, vote: Vote) -> float | None:
+    """What a rationale adds to the mean, in [0, 1]; None where it gave no verdict."""
+    if rationale.verdict is None:
+        return None
+    return float(rationale.verdict) if vote != "mean" or rationale.p_yes is None else rationale.p_yes
 
 
 def judge_step(step: int, rationales: Sequence[Rationale], vote: Vote, threshold: float) -> StepCritique:
@@ -114,4 +118,7 @@ def _most_named(indices: Sequence[int], steps: Sequence[StepCritique]) -> tuple[
 
 
 def _why_missing(rationales: Sequence[Rationale]) -> CritiqueOutcome:
-    return "engine_error" if any(r.outcome == "engine_error" for r in rationales) else "no_verdict"
+    outcomes = {r.outcome for r in rationales}
+    if "engine_error" in outcomes:
+        return "engine_error"
+    return "too_long" if "too_long" in outcomes else "no_verdict"

@@ -34,7 +34,6 @@ class Session:
         self._worker: Worker | None = None
         self._steps = 0
         self._past = list(past)
-        """What the namespace is made of: the code of each check that ran to an end, and its CPU seconds."""
         self._fresh = not past
         """Nothing is missing in the namespace of a new process."""
         self._closed = False
@@ -45,6 +44,11 @@ class Session:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.close()
+
+    @property
+    def past(self) -> tuple[tuple[str, float], ...]:
+        """What the namespace is made of: the code of each check that ran to an end, and its CPU seconds."""
+        return tuple(self._past)
 
     async def run(self, code: str) -> Result:
         """Run one check. Whatever the code does is in the result; only a sandbox that cannot be had is raised."""

@@ -247,7 +247,7 @@ def test_solutions_are_taken_one_by_one_from_what_may_be_endless() -> None:
         return len(asyncio.all_tasks())
 
     assert run(ALL_RIGHT, first_ten, concurrency=4) == 1  # nothing is left running
-    assert taken <= 14
+    assert taken <= 10 + 2 * 4  # those in a check leave their place at the engine to others
 
 
 def test_a_solution_that_breaks_the_program_is_recorded_and_the_run_goes_on() -> None:

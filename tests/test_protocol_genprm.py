@@ -59,7 +59,6 @@ def test_one_rationale_from_analysis_to_verdict() -> None:
     assert [r.code for r in asked if isinstance(r, Execute)] == ["print(3 * 4)"]
     assert (done.outcome, done.verdict, done.analysis) == ("ok", True, "The product is right.")
     assert done.text == output + YES
-    assert done.usage.calls == 3
 
 
 def test_the_sampling_and_the_stops_are_the_published_ones() -> None:
@@ -100,9 +99,8 @@ def test_the_conversation(join: str, first: str) -> None:
 
 def test_several_code_blocks_each_run_once() -> None:
     second = "Once more:\n```python\nprint(4 * 3)\n```\n"
-    done, asked = rationale("a\n</analyze>\n", CODE, Result("ok", "12"), second, Result("ok", "12"), YES)
+    _, asked = rationale("a\n</analyze>\n", CODE, Result("ok", "12"), second, Result("ok", "12"), YES)
     assert [r.code for r in asked if isinstance(r, Execute)] == ["print(3 * 4)", "print(4 * 3)"]
-    assert len(done.checks) == 2
 
 
 def test_after_three_calls_the_verdict_is_forced_without_the_code() -> None:
@@ -116,7 +114,7 @@ def test_after_three_calls_the_verdict_is_forced_without_the_code() -> None:
         "<analyze>\nLet's analyze the Paragraph 1 step by step: fine\n</analyze>\n<output>\n**Judgement**: $\\boxed"
     )
     assert last.sampling.max_tokens == 20
-    assert (done.outcome, done.verdict, len(done.checks)) == ("forced", False, 3)
+    assert (done.outcome, done.verdict) == ("forced", False)
     assert done.text.endswith("\\boxed{No}$\n</output>\n")
 
 
@@ -167,7 +165,7 @@ def test_ablations() -> None:
     done, asked = rationale("a\n</analyze>\n", "{No}$\n</output>\n", protocol=GenPRMProtocol(verify=False))
     assert (done.outcome, done.verdict, len(asked)) == ("ok", False, 2)
     done, asked = rationale("a\n</analyze>\n", CODE + NO, protocol=GenPRMProtocol(execute=False))
-    assert (done.verdict, done.checks) == (False, ())
+    assert done.verdict is False
     done, asked = rationale(CODE, Result("ok"), YES, protocol=GenPRMProtocol(analyze=False))
     assert openings(asked)[0].startswith("<verify>\n")
 
@@ -287,7 +285,7 @@ def test_nothing_is_run_twice() -> None:
     assert [r.code for r in asked if isinstance(r, Execute)] == ["print(3 * 4)"]
     assert done.verdict is False
     done, asked = rationale("a\n</analyze>\n", CODE, Result("ok", "12"), "That is all.", "{Yes}$\n</output>\n")
-    assert (done.outcome, len(done.checks)) == ("forced", 1)
+    assert done.outcome == "forced"
 
 
 def test_code_in_the_analysis_is_not_run() -> None:

@@ -1,0 +1,106 @@
+"""The checks of one solution: the same code in the same state runs once, whoever asks for it.
+
+What a check sees is what ran before it in its namespace, so states form a tree: a :class:`Place` is where a rationale
+stands in it, and running code moves it to a child. A second rationale that runs the same code from the same state gets
+the result of the first. Processes are taken only where something new runs, and forked only where two part.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from genprm.sandbox import Result, Sandbox, Session
+
+
+@dataclass(eq=False, slots=True)
+class _State:
+    """A namespace, by what ran in it."""
+
+    past: Sequence[tuple[str, float]] = ()
+    """What to run again to come here without a process."""
+    session: Session | None = None
+    """A process that is in this state now."""
+    standing: int = 0
+    """Places here."""
+    following: "dict[str, tuple[asyncio.Task[Result], _State]]" = field(default_factory=dict)
+    """What came of each code that was run from here."""
+
+
+class CheckTree:
+    """All that the rationales of one solution run. Close it when they are done."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._root = _State()
+        self._sessions: set[Session] = set()
+        self._tasks: set[asyncio.Task[Result]] = set()
+
+    def start(self) -> "Place":
+        """An empty namespace."""
+        return Place(self, self._root)
+
+    async def close(self) -> None:
+        """End what still runs, and give back every process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in self._sessions:
+            session.close()
+
+    def begin(self, state: _State, code: str) -> tuple[asyncio.Task[Result], _State]:
+        """Run ``code`` from ``state``, in a task of its own: who asked first may be cancelled, the others wait on."""
+        after = _State()
+        task = asyncio.create_task(self._run(state, after, code))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task, after
+
+    async def _run(self, state: _State, after: _State, code: str) -> Result:
+        session = await self._session_in(state)
+        self._sessions.add(session)
+        result = await session.run(code)
+        after.session, after.past = session, session.past
+        return result
+
+    async def _session_in(self, state: _State) -> Session:
+        """A session in that state that nobody else will use."""
+        if state.session is None:
+            return self._sandbox.session(state.past)
+        if state.standing:  # somebody may want to go another way from here
+            return await state.session.fork()
+        session, state.session = state.session, None
+        return session
+
+
+class Place:
+    """Where one rationale stands."""
+
+    def __init__(self, tree: CheckTree, state: _State) -> None:
+        self._tree = tree
+        self._state = state
+        state.standing += 1
+
+    async def run(self, code: str) -> tuple[Result, bool]:
+        """The result of ``code`` here, and whether it had been run from here before."""
+        state = self._state
+        reused = code in state.following
+        state.standing -= 1
+        if not reused:
+            state.following[code] = self._tree.begin(state, code)
+        task, self._state = state.following[code]
+        self._state.standing += 1
+        return await asyncio.shield(task), reused
+
+    def mark(self) -> _State:
+        """Where it stands now, for :meth:`back_to`."""
+        return self._state
+
+    def back_to(self, mark: _State) -> None:
+        """Stand where it stood then, as if nothing had been run since."""
+        self._state.standing -= 1
+        self._state = mark
+        mark.standing += 1
+
+    def fork(self) -> "Place":
+        """A second place here, for a rationale that goes on from what this one has run."""
+        return Place(self._tree, self._state)
