@@ -48,7 +48,7 @@ class Counters:
 
     busy_s: float = 0.0
     idle_s: float = 0.0
-    """Time without any request, between the first and the last."""
+    """Time without any request, since the first one."""
     sequence_s: float = 0.0
     """Seconds times sequences that ran in them: by ``busy_s``, the mean batch."""
     waiting_s: float = 0.0
@@ -108,6 +108,12 @@ class Batcher:
     async def _idle(self) -> None:
         self._arrived.clear()
         await self._arrived.wait()
+        self.settle()
+
+    def settle(self) -> None:
+        """Count the idle time up to now, so that the counters are true when they are read."""
+        if self.running:
+            return
         now = time.perf_counter()
         if self._clock:
             self.counters.idle_s += max(now - self._clock, 0.0)

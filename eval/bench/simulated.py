@@ -135,7 +135,9 @@ class Server:
 
 def metrics(batcher: Batcher) -> str:
     """Prometheus text."""
+    batcher.settle()
     counters, cache = batcher.counters, batcher.cache
+    own = {f.name for f in dataclasses.fields(counters)} - {"prompt_tokens", "generation_tokens"}
     values = {
         "vllm:prefix_cache_queries_total": cache.queries,
         "vllm:prefix_cache_hits_total": cache.hits,
@@ -143,7 +145,7 @@ def metrics(batcher: Batcher) -> str:
         "vllm:generation_tokens_total": counters.generation_tokens,
         "vllm:num_requests_running": len(batcher.running),
         "vllm:num_requests_waiting": len(batcher.waiting),
-        **{f"simulated:{field.name}": getattr(counters, field.name) for field in dataclasses.fields(counters)},
+        **{f"simulated:{name}": getattr(counters, name) for name in sorted(own)},
     }
     return "".join(f'{name}{{model_name="{MODEL}"}} {float(value)!r}\n' for name, value in values.items())
 

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose
             torch.manual_seed(seed)
             tokenizer = _tokenizer(random.Random(seed), size)
             model = _model(size)
-            _train(model, _batches(tokenizer, random.Random(seed + 1), size), size, verbose)
+            _train(model, _lessons(tokenizer, random.Random(seed + 1), size), size, verbose)
     finally:
         torch.set_num_threads(threads)
     model.save_pretrained(folder)
@@ -106,12 +107,12 @@ _Read = tuple[list[int], list[float]]
 _Batch = list[_Read]
 
 
-def _conversation(rng: random.Random, solution: Solution, size: Size) -> list[_Piece]:
+def _conversation(rng: random.Random, solution: Solution, size: Size, agreement: float) -> list[_Piece]:
     """One conversation about all steps, as the protocol and the template put it, cut where calls begin and end."""
     earlier: list[str] = []
     last: list[_Piece] = []
     for step, text in enumerate(solution.steps):
-        right = text.endswith(WRONG_MARK) == (rng.random() >= size.taught_agreement)
+        right = text.endswith(WRONG_MARK) == (rng.random() >= agreement)
         parts = rationale(rng, right, size.sentences)
         last = [
             _Piece(ANALYZE.format(t=step + 1), False),
@@ -133,7 +134,7 @@ def _output(rng: random.Random, right: bool) -> str:
     return f"{'value' if right else 'found'} {rng.choice((rng.randint(-90, 200), rng.randint(200, 9801)))}"
 
 
-def _texts(rng: random.Random, size: Size) -> Iterator[list[_Piece]]:
+def _texts(rng: random.Random, size: Size, agreement: float = 1.0) -> Iterator[list[_Piece]]:
     while True:
         steps = rng.choice((1, 1, 1, 2, 2, 3, 4, 6, 8))
         (solution,) = solutions(1, 8, rng.getrandbits(32), wrong=1.0)
@@ -146,12 +147,19 @@ def _texts(rng: random.Random, size: Size) -> Iterator[list[_Piece]]:
             others[0] = odd
             rng.shuffle(others)
         chosen = [*others[first % 7 :], *others][: steps - 1] + [odd if rng.random() < 0.5 else others[0]]
-        yield _conversation(rng, Solution(solution.problem, tuple(chosen)), size)
+        yield _conversation(rng, Solution(solution.problem, tuple(chosen)), size, agreement)
 
 
-def _batches(tokenizer: Any, rng: random.Random, size: Size) -> Iterator[_Batch]:
+def _lessons(tokenizer: Any, rng: random.Random, size: Size) -> Iterator[_Batch]:
+    """First where to look, with samples that agree, then how often to say so: learned at once, neither is learned."""
+    agreeing = _batches(tokenizer, rng, size, 1.0)
+    yield from islice(agreeing, int(0.7 * size.updates))
+    yield from _batches(tokenizer, rng, size, size.taught_agreement)
+
+
+def _batches(tokenizer: Any, rng: random.Random, size: Size, agreement: float) -> Iterator[_Batch]:
     """Without end, texts of about one length together."""
-    texts = _texts(rng, size)
+    texts = _texts(rng, size, agreement)
     while True:
         drawn = sorted((_read(tokenizer, next(texts), rng) for _ in range(64)), key=lambda read: len(read[0]))
         batches: list[_Batch] = [[]]
