@@ -35,7 +35,7 @@ class PrefixCache:
                 break
             self._blocks.move_to_end(key)
             found += BLOCK_TOKENS
-        found = min(found, (total - 1) // BLOCK_TOKENS * BLOCK_TOKENS)
+        found = min(found, max(total - 1, 0) // BLOCK_TOKENS * BLOCK_TOKENS)
         self.queries += total
         self.hits += found
         return found
