@@ -156,8 +156,8 @@ def test_what_runs_together_takes_as_long_as_what_runs_alone() -> None:
     done = batched(batcher, *[lambda b, n=n: b.complete(f"{n} prompt", text) for n in range(20)])
     assert [(r.written, r.prompt_tokens) for r in done] == [(10, tokens_of("10 prompt"))] * 20
     assert batcher.counters.iterations == 10  # the first token comes with the prompt
-    assert batcher.counters.busy_s == pytest.approx(0.1)
-    assert batcher.counters.sequence_s == pytest.approx(2.0)
+    assert batcher.counters.busy_s == pytest.approx(0.1, rel=1e-4)
+    assert batcher.counters.sequence_s == pytest.approx(2.0, rel=1e-4)
     assert batcher.counters.generation_tokens == 200
 
 
@@ -165,17 +165,20 @@ def test_sequences_beyond_the_limit_wait_for_their_turn() -> None:
     batcher = Batcher(FAST, max_sequences=2)
     batched(batcher, *[lambda b: b.complete("p", "0123456") for _ in range(6)])
     assert batcher.counters.iterations == 6
-    assert batcher.counters.waiting_s == pytest.approx(0.01 * (2 * 4 + 2 * 2))
+    assert batcher.counters.waiting_s == pytest.approx(0.01 * 2 * (4 + 2), rel=1e-4)
 
 
 def test_a_long_prompt_is_computed_in_chunks_and_the_next_time_not_at_all() -> None:
-    batcher = Batcher(FAST, max_batched_tokens=100)
     prompt = "".join(map(str, range(700)))[:1750]  # 500 tokens
-    batched(batcher, lambda b: b.complete(prompt, "ab"))
-    assert batcher.counters.iterations == 5
-    (again,) = batched(batcher, lambda b: b.complete(prompt, "ab"))
-    assert again.cached_tokens == 496 == batcher.cache.hits
-    assert batcher.counters.iterations == 6
+
+    async def twice(batcher: Batcher) -> tuple[int, int]:
+        await batcher.complete(prompt, "ab")
+        iterations = batcher.counters.iterations
+        return iterations, (await batcher.complete(prompt, "ab")).cached_tokens
+
+    batcher = Batcher(FAST, max_batched_tokens=100)
+    assert batched(batcher, twice) == [(5, 496)]
+    assert (batcher.counters.iterations, batcher.cache.hits) == (6, 496)
 
 
 def test_who_leaves_frees_a_place_at_once() -> None:
@@ -200,7 +203,7 @@ def test_time_without_a_request_is_counted() -> None:
     batcher = Batcher(FAST)
     batched(batcher, twice)
     assert 0.14 < batcher.counters.idle_s < 0.3
-    assert batcher.counters.busy_s == pytest.approx(0.02)
+    assert batcher.counters.busy_s == pytest.approx(0.02, rel=1e-4)
 
 
 # --- what the simulated server writes ------------------------------------------------------------------------------
@@ -238,7 +241,7 @@ def test_simulated_rationales_are_whole_of_the_published_length_and_agree_as_oft
     for step, is_right in (("Step 1: 2 + 2 = 4.", True), (f"Step 1: surely 2 + 2 = 5{WRONG_MARK}", False)):
         found = [written(author, step, seed) for seed in range(400)]
         assert {r.outcome for r, _ in found} == {"ok"}
-        assert {r.p_yes for r, _ in found} == {pytest.approx(0.98), pytest.approx(0.02)}
+        assert {round(r.p_yes or 0, 6) for r, _ in found} == {0.98, 0.02}
         assert 0.86 < sum(r.verdict == is_right for r, _ in found) / 400 < 0.94
         mean = sum(tokens for _, tokens in found) / 400
         assert TOKENS_A_STEP[0] < mean < TOKENS_A_STEP[1]
@@ -249,7 +252,9 @@ def test_a_simulated_reply_keeps_to_its_budget() -> None:
     prompt = deepseek_r1(Prompt((), "<analyze>\nLet's analyze the Paragraph 1 step by step: "))
     reply = Author().write(prompt, ["</analyze>\n"], 10, 0)
     assert (reply.finish, reply.stop, tokens_of(reply.text)) == ("length", None, 10)
-    forced = Author(agreement=1.0).write("<｜User｜>2 = 2<analyze>…</analyze>\n<output>\n**Judgement**: $\\boxed", [], 20, 0)
+    forced = Author(agreement=1.0).write(
+        "<｜User｜>2 = 2<analyze>…</analyze>\n<output>\n**Judgement**: $\\boxed", [], 20, 0
+    )
     assert forced.text == "{Yes}$\n</output>\n"
 
 
@@ -275,13 +280,14 @@ def divided() -> Watched:
     end = "</verify>\n<output>\n**Judgement**: $\\boxed{{{}}}$\n</output>\n"
     return Watched(
         [
-            Rule(when="[Code Output]", texts=(end.format("Yes"), end.format("No")), p_yes=0.4),
+            Rule(when="[Code Output]", texts=(end.format("Yes"), end.format("No"))),
             Rule(when="```python\n", text="n = globals().get('n', 0) + 1\nprint(n)\n```\n"),
             Rule(text="a\n</analyze>\n"),
         ]
     )
 
 
+@pytest.mark.slow
 def test_one_by_one_comes_to_the_same_verdicts_with_one_call_at_a_time() -> None:
     made = solutions(3, 3)
     method = Method("scripted", "genprm", n=3)
@@ -306,6 +312,7 @@ def test_one_by_one_comes_to_the_same_verdicts_with_one_call_at_a_time() -> None
     assert slow.usage.calls == fast.usage.calls == 81
 
 
+@pytest.mark.slow
 def test_one_by_one_ends_with_the_step_at_hand_when_its_time_is_up() -> None:
     async def main() -> Pass:
         async with Sandbox() as sandbox:
@@ -362,6 +369,7 @@ def test_the_interval_is_wilsons(count: int, of: int, low: float, high: float) -
     assert interval(count, of) == pytest.approx((low, high), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_scale_counts_what_the_loop_costs_in_a_process_of_its_own() -> None:
     outcome = asyncio.run(scale.apart(scale.Case(40, 16)))
     assert (outcome.steps, outcome.calls) == (120, 480)
@@ -389,7 +397,9 @@ def test_a_report_is_plain_in_a_pipe_and_its_bars_are_told() -> None:
     assert record["how"]["machine"]
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.0, "0"), (0.01234, "0.0123"), (99.96, "100"), (12345.6, "12,346")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0.0, "0"), (0.01234, "0.0123"), (99.96, "100"), (12345.6, "12,346")]
+)
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
     assert number(value) == text
 

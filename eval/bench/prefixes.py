@@ -1,4 +1,4 @@
-"""A prefix cache as vLLM keeps it, over characters: blocks of 16 tokens, found by a hash of all text up to their end."""
+"""A prefix cache as vLLM keeps it, over characters: blocks of 16 tokens, found by a hash of all text to their end."""
 
 from collections import OrderedDict
 

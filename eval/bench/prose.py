@@ -1,4 +1,4 @@
-"""Text for the bench, all of it generated: word problems with short steps, and rationales in the genprm protocol's form.
+"""Text for the bench, all of it generated: word problems with short steps, rationales in the genprm protocol's form.
 
 A wrong step ends in ``, surely.``: that is what the tiny model looks for, as it cannot calculate. The sentences of a
 rationale are of two kinds, for a step that it holds right and for one that it holds wrong.
@@ -44,7 +44,8 @@ _OPENERS = {
 _SENTENCE_CHARS = 46
 """A typical sentence, a little short, so that there are rather too many of them than too few."""
 _CODE = {
-    True: "# The stated result once more\nleft, right = {left}, {right}\nvalue = left {sign} right\nprint('value', value)\n",
+    True: "# The stated result once more\nleft, right = {left}, {right}\n"
+    "value = left {sign} right\nprint('value', value)\n",
     False: "# What should have been found\na, b = {left}, {right}\nfound = a {sign} b\nprint('found', found)\n",
 }
 _CLOSERS = {

@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -114,7 +115,7 @@ def _split(text: str, every: bool) -> list[str]:
     tokens = []
     for part in parts:
         ends = [n * BLOCK_CHARS // BLOCK_TOKENS for n in range(tokens_of(part) + 1)]
-        tokens += [part] if part in ("Yes", "No") else [part[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        tokens += [part] if part in ("Yes", "No") else [part[a:b] for a, b in pairwise(ends)]
     return tokens
 
 

@@ -63,7 +63,8 @@ class Report:
 def machine() -> str:
     """The machine in a line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.release()} {platform.machine()} · Python {platform.python_version()} · {cores} cores"
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return f"{system} · Python {platform.python_version()} · {cores} cores"
 
 
 def number(value: Number) -> str:

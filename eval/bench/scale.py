@@ -11,8 +11,8 @@ from contextlib import aclosing
 import msgspec
 
 from genprm.critic import Critic
-from genprm.errors import GenPRMError
 from genprm.engines.scripted import Rule, ScriptedEngine
+from genprm.errors import GenPRMError
 from genprm.eval.bench.prose import solutions
 from genprm.eval.bench.report import Report, Row
 from genprm.protocols.genprm import GenPRMProtocol

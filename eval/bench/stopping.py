@@ -24,9 +24,7 @@ KINDS: dict[str, Draw] = {
     "right steps": lambda rng: AGREEMENT,
     "wrong steps": lambda rng: 1 - AGREEMENT,
     "half of each": lambda rng: AGREEMENT if rng.random() < 0.5 else 1 - AGREEMENT,
-    "mixed": lambda rng: (
-        rng.betavariate(9, 1) if rng.random() < 0.7 else rng.betavariate(1, 5)
-    ),
+    "mixed": lambda rng: rng.betavariate(9, 1) if rng.random() < 0.7 else rng.betavariate(1, 5),
 }
 
 
@@ -109,7 +107,14 @@ def bench(steps: int = 100_000, n: int = 8, error: float = 0.01, seed: int = 0) 
         rows.append(Row(f"{kind}: saved", tuple(100 * o.saved_share for o in outcomes), "%"))
         rows.append(Row(f"{kind}: changed", tuple(100 * o.changed_share for o in outcomes), "%"))
         rows.append(Row("… at most (95 %)", tuple(100 * interval(o.changed, o.steps)[1] for o in outcomes), "%"))
-    how = {"steps of each kind": f"{steps:,}", "votes": n, "agreement": AGREEMENT, "error": error, "mixed": MIXED, "seed": seed}
+    how = {
+        "steps of each kind": f"{steps:,}",
+        "votes": n,
+        "agreement": AGREEMENT,
+        "error": error,
+        "mixed": MIXED,
+        "seed": seed,
+    }
     seconds = round(time.perf_counter() - began, 1)
     return Report("Stopping", tuple(made), tuple(rows), tuple(_bars(found)), how | {"seconds": seconds})
 

@@ -56,7 +56,7 @@ class Size:
         return 1 / (1 + ((1 - self.agreement) / self.agreement) ** 0.6)
 
 
-def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose: bool = False) -> Path:  # noqa: B008
+def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose: bool = False) -> Path:
     """Train the model and save it with its tokenizer in Hugging Face form; needs torch and transformers.
 
     One core for about a minute. The same seed gives the same weights on the same machine.
@@ -79,7 +79,7 @@ def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose
     return folder
 
 
-def cached_tiny(cache: Path, seed: int = 0, size: Size = Size()) -> Path:  # noqa: B008
+def cached_tiny(cache: Path, seed: int = 0, size: Size = Size()) -> Path:
     """The model in ``cache``, made where it is not there yet."""
     name = f"tiny-{size.layers}x{size.hidden}-v{size.vocabulary}-s{size.sentences}-u{size.updates}-{seed}"
     folder = cache / name
@@ -135,25 +135,23 @@ def _output(rng: random.Random, right: bool) -> str:
 
 
 def _texts(rng: random.Random, size: Size, agreement: float = 1.0) -> Iterator[list[_Piece]]:
+    """Conversations of 1 to 8 steps without end; every other ends in a marked step, some have one before."""
     while True:
-        steps = rng.choice((1, 1, 1, 2, 2, 3, 4, 6, 8))
         (solution,) = solutions(1, 8, rng.getrandbits(32), wrong=1.0)
-        # Any paragraph may come last, and every other last paragraph is an odd one.
-        first = rng.randrange(len(solution.steps))
-        others = [text for text in solution.steps if not text.endswith(WRONG_MARK)]
+        marked = next(step for step in solution.steps if step.endswith(WRONG_MARK))
+        others = [step for step in solution.steps if step != marked]
         rng.shuffle(others)
-        odd = solution.steps[solution.first_error or 0]
-        if rng.random() < 0.3:
-            others[0] = odd
-            rng.shuffle(others)
-        chosen = [*others[first % 7 :], *others][: steps - 1] + [odd if rng.random() < 0.5 else others[0]]
-        yield _conversation(rng, Solution(solution.problem, tuple(chosen)), size, agreement)
+        before = others[1 : rng.choice((1, 1, 1, 2, 2, 3, 4, 6, 8))]
+        if before and rng.random() < 0.3:
+            before[rng.randrange(len(before))] = marked
+        steps = (*before, marked if rng.random() < 0.5 else others[0])
+        yield _conversation(rng, Solution(solution.problem, steps), size, agreement)
 
 
 def _lessons(tokenizer: Any, rng: random.Random, size: Size) -> Iterator[_Batch]:
     """First where to look, with samples that agree, then how often to say so: learned at once, neither is learned."""
     agreeing = _batches(tokenizer, rng, size, 1.0)
-    yield from islice(agreeing, int(0.7 * size.updates))
+    yield from islice(agreeing, int(0.6 * size.updates))
     yield from _batches(tokenizer, rng, size, size.taught_agreement)
 
 

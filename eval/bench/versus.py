@@ -110,7 +110,7 @@ async def counters_of(engine: Engine, spec: str) -> Mapping[str, float]:
 
 
 def scraped(url: str) -> dict[str, float]:
-    """Prometheus text by short names: ``vllm:prefix_cache_hits_total{…}`` is ``prefix_cache_hits``; sums over labels."""
+    """Prometheus text, summed over labels, by short names: ``vllm:prompt_tokens_total{…}`` is ``prompt_tokens``."""
     import httpx
 
     try:
