@@ -10,7 +10,7 @@ from genprm.eval.bench.prose import solutions
 from genprm.eval.bench.tiny import EOS, Size, cached_tiny, make_tiny
 from genprm.protocols import Execute, Generate, GenPRMProtocol
 from genprm.sandbox.result import Result
-from genprm.types import Completion, Message, Prompt, Rationale, Sampling, Token, Usage
+from genprm.types import Completion, Finish, Message, Prompt, Rationale, Sampling, Token, Usage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 torch = pytest.importorskip("torch")
@@ -46,7 +46,7 @@ class Loaded:
                 written, new = [*written, drawn], [drawn]
                 tokens.append(self._token(drawn, logits.log_softmax(-1)))
                 text = self.tokenizer.decode(written)
-        finish = "stop" if any(stop in text for stop in sampling.stop) else "length"
+        finish: Finish = "stop" if any(stop in text for stop in sampling.stop) else "length"
         return Completion(text, finish, tuple(tokens), Usage(len(ids), 0, len(written), 1))
 
     def _token(self, drawn: int, logprobs: Any) -> Token:

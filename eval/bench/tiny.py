@@ -53,7 +53,8 @@ class Size:
     @property
     def taught_agreement(self) -> float:
         """The same at temperature 1, which is what it sees: temperature T takes p to p^(1/T) before normalising."""
-        return 1 / (1 + ((1 - self.agreement) / self.agreement) ** 0.6)
+        odds: float = (self.agreement / (1 - self.agreement)) ** 0.6
+        return odds / (1 + odds)
 
 
 def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose: bool = False) -> Path:
@@ -198,8 +199,8 @@ def _tokenizer(rng: random.Random, size: Size) -> Any:
 
     texts = _texts(rng, size)
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size.vocabulary,
         special_tokens=[BOS, EOS, USER, ASSISTANT],

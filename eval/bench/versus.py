@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,7 +117,7 @@ def scraped(url: str) -> dict[str, float]:
         reply = httpx.get(url, timeout=10)
     except httpx.HTTPError:
         return {}
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for line in reply.text.splitlines() if reply.is_success else ():
         name, _, value = line.rpartition(" ")
         name = name.partition("{")[0]
