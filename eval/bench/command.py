@@ -65,12 +65,8 @@ async def _measured(args: argparse.Namespace) -> Report:
 
 async def loop(args: argparse.Namespace) -> Report:
     """On a real engine."""
-    spec, template = args.engine, args.template
-    if spec is None:
-        spec, template = await asyncio.to_thread(_tiny, args), "deepseek-r1"
-    elif spec.startswith(("vllm:", "hf:")):
-        template = None  # they hold a tokenizer, and its own template
-    passes = await _both(args, spec, template)
+    spec = args.engine or await asyncio.to_thread(_tiny, args)
+    passes = await _both(args, spec, args.model, args.template)
     bars = [
         Figure("steps a second, to one by one", speedup(*passes), "x", at_least=5),
         Figure("prefix cache", _percent(passes[0].hit_share), "%", at_least=85),
@@ -81,7 +77,7 @@ async def loop(args: argparse.Namespace) -> Report:
 async def simulated(args: argparse.Namespace) -> Report:
     """On the simulated server."""
     async with serving("--max-sequences", str(args.concurrency)) as url:
-        fast, slow = await _both(args, url, None)
+        fast, slow = await _both(args, url)
     server = fast.counters
     idle = server["idle_s"] / (server["idle_s"] + server["busy_s"])
     bars = [
@@ -94,11 +90,20 @@ async def simulated(args: argparse.Namespace) -> Report:
     return compared("The loop on a simulated 7B on one H100", fast, slow, bars, _how(args, (fast, slow)))
 
 
-async def _both(args: argparse.Namespace, spec: str, template: str | None) -> tuple[Pass, Pass]:
+async def _both(
+    args: argparse.Namespace, spec: str, model: str | None = None, template: str | None = None
+) -> tuple[Pass, Pass]:
     """Everything at once, then one by one for ``--sequential`` seconds, with the same engine and sandbox."""
     made = solutions(args.solutions, args.steps, args.seed)
-    options = {"model": args.model, "template": template, "n": args.n, "concurrency": args.concurrency}
-    async with open_critic(spec, **options, seed=args.seed, stopping="none") as critic:
+    async with open_critic(
+        spec,
+        model=model,
+        template=template,
+        n=args.n,
+        stopping="none",
+        seed=args.seed,
+        concurrency=args.concurrency,
+    ) as critic:
         await _warmed(critic, args)
         _tell(f"{args.solutions} solutions at once")
         fast = await all_at_once(critic, made, spec)
