@@ -4,11 +4,11 @@ An iteration reads the weights once and the keys and values of every running seq
 for each sequence that decodes, a chunk of the prompt for each that does not yet). It is bound by memory or by
 computation, whichever takes longer, and the host adds its share for scheduling::
 
-    bytes   = 2 P + kv * (tokens of context of all sequences in the iteration)
+    bytes   = w P + kv * (tokens of context of all sequences in the iteration)
     flops   = 2 P * tokens + a * (sum over tokens of the context before it)
     seconds = max(bytes / (e_m * bandwidth), flops / (e_c * compute)) + t_0 + t_1 * sequences
 
-P: parameters in bf16; kv = 2 * layers * kv_heads * head_dim * 2 bytes; a = 4 * layers * heads * head_dim (scores and
+P: parameters, w: bytes of each; kv = 2 * layers * kv_heads * head_dim * 2 bytes; a = 4 * layers * heads * head_dim (scores and
 values). The numbers and what they were checked against: ``docs/throughput.md``.
 """
 
@@ -33,7 +33,7 @@ class Device:
     """e_c, assumed."""
     iteration_s: float = 1.0e-3
     """t_0, assumed: launch, scheduler, sampling, detokenising."""
-    sequence_s: float = 10e-6
+    sequence_s: float = 20e-6
     """t_1, assumed."""
 
 
@@ -47,10 +47,12 @@ class Shape:
     heads: int = 28
     kv_heads: int = 4
     head_dim: int = 128
+    weight_width: int = 2
+    """Bytes of a parameter: 2 for bf16, 1 for fp8. Keys and values are bf16 in any case."""
 
     @property
     def weight_bytes(self) -> float:
-        return 2 * self.parameters
+        return self.weight_width * self.parameters
 
     @property
     def kv_bytes(self) -> int:
