@@ -8,8 +8,8 @@ computation, whichever takes longer, and the host adds its share for scheduling:
     flops   = 2 P * tokens + a * (sum over tokens of the context before it)
     seconds = max(bytes / (e_m * bandwidth), flops / (e_c * compute)) + t_0 + t_1 * sequences
 
-P: parameters, w: bytes of each; kv = 2 * layers * kv_heads * head_dim * 2 bytes; a = 4 * layers * heads * head_dim (scores and
-values). The numbers and what they were checked against: ``docs/throughput.md``.
+P: parameters, w: bytes of each; kv = 2 * layers * kv_heads * head_dim * 2 bytes; a = 4 * layers * heads * head_dim
+(scores and values). The numbers and what they were checked against: ``docs/throughput.md``.
 """
 
 from dataclasses import dataclass

@@ -14,9 +14,8 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genprm.engines.templates import deepseek_r1
 from genprm.eval.bench.prose import SETTLING, WRONG_MARK, rationale, solutions
@@ -72,7 +71,7 @@ def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose
             torch.manual_seed(seed)
             tokenizer = _tokenizer(random.Random(seed), size)
             model = _model(size)
-            _train(model, _lessons(tokenizer, random.Random(seed + 1), size), size, verbose)
+            _train(model, _batches(tokenizer, random.Random(seed + 1), size), size, verbose)
     finally:
         torch.set_num_threads(threads)
     model.save_pretrained(folder)
@@ -103,17 +102,37 @@ class _Piece:
     """By the model: this is what it learns."""
 
 
-_Read = tuple[list[int], list[float]]
-"""Token ids, and how much each weighs in the loss."""
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A conversation, cut where calls begin and end."""
+
+    pieces: Sequence[_Piece]
+    agrees: Sequence[bool]
+    """Of each step, whether its rationale says what most samples should."""
+
+
+class _Read(NamedTuple):
+    """A text as tokens."""
+
+    ids: list[int]
+    weights: list[float]
+    """Of each token in the loss."""
+    others: list[int]
+    """What might have stood in the place of a token that settles a verdict; elsewhere the token itself."""
+    shares: list[float]
+    """How often the token should come rather than the other one."""
+
+
 _Batch = list[_Read]
 
 
-def _conversation(rng: random.Random, solution: Solution, size: Size, agreement: float) -> list[_Piece]:
-    """One conversation about all steps, as the protocol and the template put it, cut where calls begin and end."""
+def _conversation(rng: random.Random, solution: Solution, size: Size) -> _Text:
+    """One conversation about all steps, as the protocol and the template put it."""
+    agrees = [rng.random() < size.taught_agreement for _ in solution.steps]
     earlier: list[str] = []
     last: list[_Piece] = []
     for step, text in enumerate(solution.steps):
-        right = text.endswith(WRONG_MARK) == (rng.random() >= agreement)
+        right = text.endswith(WRONG_MARK) != agrees[step]
         parts = rationale(rng, right, size.sentences)
         last = [
             _Piece(ANALYZE.format(t=step + 1), False),
@@ -125,7 +144,7 @@ def _conversation(rng: random.Random, solution: Solution, size: Size, agreement:
         ]
         earlier.append("".join(piece.text for piece in last))
     messages = GenPRMProtocol().messages(solution, len(solution.steps) - 1, earlier[:-1])
-    return [_Piece(deepseek_r1(Prompt(messages)), False), *last, _Piece(EOS, True)]
+    return _Text([_Piece(deepseek_r1(Prompt(messages)), False), *last, _Piece(EOS, True)], agrees)
 
 
 def _output(rng: random.Random, right: bool) -> str:
@@ -135,7 +154,7 @@ def _output(rng: random.Random, right: bool) -> str:
     return f"{'value' if right else 'found'} {rng.choice((rng.randint(-90, 200), rng.randint(200, 9801)))}"
 
 
-def _texts(rng: random.Random, size: Size, agreement: float = 1.0) -> Iterator[list[_Piece]]:
+def _texts(rng: random.Random, size: Size) -> Iterator[_Text]:
     """Conversations of 1 to 8 steps without end; every other ends in a marked step, some have one before."""
     while True:
         (solution,) = solutions(1, 8, rng.getrandbits(32), wrong=1.0)
@@ -146,48 +165,47 @@ def _texts(rng: random.Random, size: Size, agreement: float = 1.0) -> Iterator[l
         if before and rng.random() < 0.3:
             before[rng.randrange(len(before))] = marked
         steps = (*before, marked if rng.random() < 0.5 else others[0])
-        yield _conversation(rng, Solution(solution.problem, steps), size, agreement)
+        yield _conversation(rng, Solution(solution.problem, steps), size)
 
 
-def _lessons(tokenizer: Any, rng: random.Random, size: Size) -> Iterator[_Batch]:
-    """First where to look, with samples that agree, then how often to say so: learned at once, neither is learned."""
-    agreeing = _batches(tokenizer, rng, size, 1.0)
-    yield from islice(agreeing, int(0.6 * size.updates))
-    yield from _batches(tokenizer, rng, size, size.taught_agreement)
-
-
-def _batches(tokenizer: Any, rng: random.Random, size: Size, agreement: float) -> Iterator[_Batch]:
+def _batches(tokenizer: Any, rng: random.Random, size: Size) -> Iterator[_Batch]:
     """Without end, texts of about one length together."""
-    texts = _texts(rng, size, agreement)
+    texts = _texts(rng, size)
     while True:
-        drawn = sorted((_read(tokenizer, next(texts), rng) for _ in range(64)), key=lambda read: len(read[0]))
+        drawn = sorted((_read(tokenizer, next(texts), rng, size) for _ in range(64)), key=lambda read: len(read.ids))
         batches: list[_Batch] = [[]]
         for read in drawn:
-            if batches[-1] and len(read[0]) * (len(batches[-1]) + 1) > size.batch_tokens:
+            if batches[-1] and len(read.ids) * (len(batches[-1]) + 1) > size.batch_tokens:
                 batches.append([])
             batches[-1].append(read)
         rng.shuffle(batches)
         yield from batches
 
 
-def _read(tokenizer: Any, pieces: Sequence[_Piece], rng: random.Random) -> _Read:
+def _read(tokenizer: Any, text: _Text, rng: random.Random, size: Size) -> _Read:
     """Tokens piece by piece; for every other text all before one of the calls is read as one, as servers do.
 
     What others wrote weighs half, as most of it is what the model wrote before; the words that settle the verdict
     weigh most, since little else tells whether the paragraph was looked at.
     """
+    pieces = text.pieces
     if rng.random() < 0.5:
         begin = rng.choice([n for n, piece in enumerate(pieces) if piece.written])
         before = "".join(piece.text for piece in pieces[:begin])
         pieces = [_Piece(before, False), *pieces[begin:]]
-    settling = {tokenizer.encode(space + word).ids[0] for space in ("", " ") for word in SETTLING}
-    ids: list[int] = []
-    weights: list[float] = []
+    fine, odd = ([tokenizer.encode(space + word).ids[0] for space in ("", " ")] for word in SETTLING)
+    other = dict(zip([*fine, *odd], [*odd, *fine], strict=True))
+    agrees = iter(text.agrees)
+    read = _Read([], [], [], [])
     for piece in pieces:
-        new = tokenizer.encode(piece.text).ids
-        ids += new
-        weights += [_SETTLING_WEIGHT if token in settling else 1.0 if piece.written else 0.5 for token in new]
-    return ids, weights
+        for token in tokenizer.encode(piece.text).ids:
+            settles = token in other
+            usual = size.taught_agreement if settles and next(agrees) else 1 - size.taught_agreement
+            read.ids.append(token)
+            read.weights.append(_SETTLING_WEIGHT if settles else 1.0 if piece.written else 0.5)
+            read.others.append(other.get(token, token))
+            read.shares.append(usual if settles else 1.0)
+    return read
 
 
 # --- tokenizer, model, training ------------------------------------------------------------------------------------
@@ -207,7 +225,7 @@ def _tokenizer(rng: random.Random, size: Size) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(("".join(p.text for p in next(texts)) for _ in range(300)), trainer)
+    tokenizer.train_from_iterator(("".join(p.text for p in next(texts).pieces) for _ in range(300)), trainer)
     return tokenizer
 
 
@@ -271,15 +289,21 @@ def _schedule(done: float) -> float:
 
 
 def _loss(model: Any, batch: _Batch) -> Any:
+    """Cross entropy; of a word that settles a verdict, to both words in the shares in which they should come."""
     import torch
 
-    width = max(len(ids) for ids, _ in batch)
-    tokens = torch.tensor([ids + [1] * (width - len(ids)) for ids, _ in batch])
-    weights = torch.tensor([row + [0.0] * (width - len(row)) for _, row in batch])
+    def padded(rows: list[list[Any]], blank: float) -> Any:
+        width = max(map(len, rows))
+        return torch.tensor([row + [blank] * (width - len(row)) for row in rows])
+
+    ids, weights, others, shares = map(list, zip(*batch, strict=True))
+    tokens, weight, share = padded(ids, 1), padded(weights, 0.0)[:, 1:], padded(shares, 1.0)[:, 1:]
     # Padding stands on the right, where no causal attention from the text reaches.
-    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
-    return (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
+    logprobs = model(input_ids=tokens[:, :-1], use_cache=False).logits.log_softmax(-1)
+    said, unsaid = (
+        logprobs.gather(-1, place[:, 1:].unsqueeze(-1)).squeeze(-1) for place in (tokens, padded(others, 1))
+    )
+    return -((share * said + (1 - share) * unsaid) * weight).sum() / weight.sum()
 
 
 def main() -> None:
