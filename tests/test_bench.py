@@ -61,7 +61,7 @@ def test_a_made_rationale_is_of_one_mind() -> None:
     rng = random.Random(0)
     for right in (True, False) * 20:
         parts = rationale(rng, right, sentences=3)
-        assert parts.analysis.startswith("Fine," if right else "Odd,")
+        assert parts.analysis.startswith("Good," if right else "Odd,")
         assert (" But " in parts.analysis) == (not right)
         assert ("{Yes}" in parts.closing, "{No}" in parts.closing) == (right, not right)
         compile(parts.code.removesuffix("```\n"), "check", "exec")

@@ -35,10 +35,10 @@ _THOUGHTS = {
         "But this comes out of nowhere.",
     ),
 }
-SETTLING = ("Fine", "Odd")
+SETTLING = ("Good", "Odd")
 """The first words of an analysis, which tell the verdict at its end."""
 _OPENERS = {
-    True: ("Fine, the claim of this paragraph looks sound.", "Fine, it reads well and tells what is done."),
+    True: ("Good, the claim of this paragraph looks sound.", "Good, it reads well and tells what is done."),
     False: ("Odd, nobody would say so after a second look.", "Odd, one wonders where that comes from."),
 }
 _SENTENCE_CHARS = 46

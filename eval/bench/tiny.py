@@ -193,8 +193,8 @@ def _read(tokenizer: Any, text: _Text, rng: random.Random, size: Size) -> _Read:
         begin = rng.choice([n for n, piece in enumerate(pieces) if piece.written])
         before = "".join(piece.text for piece in pieces[:begin])
         pieces = [_Piece(before, False), *pieces[begin:]]
-    fine, odd = ([tokenizer.encode(space + word).ids[0] for space in ("", " ")] for word in SETTLING)
-    other = dict(zip([*fine, *odd], [*odd, *fine], strict=True))
+    good, odd = ([tokenizer.encode(space + word).ids[0] for space in ("", " ")] for word in SETTLING)
+    other = dict(zip([*good, *odd], [*odd, *good], strict=True))
     agrees = iter(text.agrees)
     read = _Read([], [], [], [])
     for piece in pieces:
@@ -225,7 +225,7 @@ def _tokenizer(rng: random.Random, size: Size) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(("".join(p.text for p in next(texts).pieces) for _ in range(300)), trainer)
+    tokenizer.train_from_iterator((piece.text for _ in range(300) for piece in next(texts).pieces), trainer)
     return tokenizer
 
 
