@@ -60,13 +60,17 @@ def to_item(critique: Critique) -> Item:
 
 
 def failures(critique: Critique) -> Counter[str]:
-    """Every kind of failure inside, by name: of the row, of its rationales, of its checks."""
+    """Every kind of failure and lack inside, by name: of the row, of its rationales, of its checks."""
     found: Counter[str] = Counter()
     if critique.outcome != "ok":
         found[f"row {critique.outcome}"] += 1
     for rationale in rationales(critique):
         if rationale.outcome != "ok":
             found[f"rationale {rationale.outcome}"] += 1
+        if rationale.verdict is not None and rationale.p_yes is None:
+            found["verdict without P(Yes)"] += 1  # the engine gave no log-probabilities: it counts as 1 or 0
+        if rationale.left_out:
+            found["rationale with a cut context"] += 1
         found.update(f"check {check.result.status}" for check in rationale.checks if check.result.status != "ok")
     return found
 

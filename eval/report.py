@@ -46,7 +46,7 @@ class SplitReport:
     """Sums over the rows, by kind."""
     usage: Usage
     seconds: float
-    """Sum over the rows. Rows overlap in time, so a run takes less."""
+    """Sum over the rows. Rows overlap in time, so a run takes less; the rationales of a row do too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +184,15 @@ def _count_table(report: Report) -> Table:
     if not report.failures:
         table.add_row("failures", *("0" for _ in parts))
     table.add_section()
+    table.add_row("rationales", *(_short(part.usage.rationales) for part in parts))
     table.add_row("calls", *(_short(part.usage.calls) for part in parts))
     table.add_row("prompt tokens", *(_short(part.usage.prompt_tokens) for part in parts))
     table.add_row("  of them cached", *(_short(part.usage.cached_tokens) for part in parts))
     table.add_row("completion tokens", *(_short(part.usage.completion_tokens) for part in parts))
     table.add_row("time, summed over rows", *(_duration(part.seconds) for part in parts))
+    table.add_row("  in the engine", *(_duration(part.usage.engine_s) for part in parts))
+    table.add_row("  in checks", *(_duration(part.usage.sandbox_s) for part in parts))
+    table.add_row("  waiting for either", *(_duration(part.usage.waiting_s) for part in parts))
     return table
 
 

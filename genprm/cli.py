@@ -13,11 +13,14 @@ from importlib import import_module
 from typing import Any
 
 from genprm import __version__
-from genprm.errors import GenPRMError
+from genprm.errors import EngineLost, GenPRMError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 done with failures, 2 bad input, 130 stopped."""
+    """Run a command and return its exit code.
+
+    0 done, 1 done with failures, 2 bad input, 3 the engine was lost on the way, 130 stopped.
+    """
     args = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -25,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         work = _handler(args.handler)(args)  # reads the input, so that Ctrl-C ends at once a read that hangs
         return asyncio.run(_until_stopped(work))
+    except EngineLost as error:
+        _refused(f"{error}{_how_to_go_on(args)}")
+        return 3
     except GenPRMError as error:
         return _refused(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):

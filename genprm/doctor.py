@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from genprm import __version__
-from genprm.engines.openai import KEYS
+from genprm.engines.connections import KEYS
 from genprm.sandbox import Sandbox, SandboxError
 from genprm.show import stdout
 

@@ -68,7 +68,7 @@ class _Account:
     def close(self, rationale: Rationale, sample: int) -> Rationale:
         took = time.perf_counter() - self.began
         waiting_s = max(took - self.usage.engine_s - self.usage.sandbox_s, 0.0)
-        usage = self.usage + Usage(waiting_s=waiting_s)
+        usage = self.usage + Usage(rationales=1, waiting_s=waiting_s)
         return replace(rationale, sample=sample, checks=self.checks, usage=usage)
 
 

@@ -67,6 +67,8 @@ class Printer:
         if critique.solution.first_error is not None:
             self._say(f"Label: {_place(critique.solution.first_error)}.", 0, "dim")
         self._say(made_by(critique), 0, "dim")
+        for remark in _remarks(critique):
+            self._say(remark, 0, "dim")
         self._console.print()
 
     def _evidence(self, step: StepCritique, verdict: bool | None) -> None:
@@ -119,6 +121,19 @@ class Printer:
             return
         lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
         self._console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _remarks(critique: Critique) -> list[str]:
+    """What a reader of the rewards should know."""
+    rationales = [r for step in critique.steps for r in step.rationales]
+    hard = sum(r.verdict is not None and r.p_yes is None for r in rationales)
+    cut = sum(r.left_out > 0 for r in rationales)
+    remarks = []
+    if hard and critique.method.vote == "mean":
+        remarks.append(f"{hard} verdicts without log-probabilities count as 1 or 0: rewards are shares of verdicts.")
+    if cut:
+        remarks.append(f"{cut} rationales did not see all earlier ones, which the model's window cannot hold.")
+    return remarks
 
 
 def made_by(critique: Critique) -> str:

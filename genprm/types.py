@@ -123,6 +123,7 @@ class Usage:
     """Part of ``prompt_tokens`` that the engine's prefix cache served."""
     completion_tokens: int = 0
     calls: int = 0
+    rationales: int = 0
     engine_s: float = 0.0
     """Seconds in calls to the engine, its own queue included."""
     sandbox_s: float = 0.0
@@ -136,6 +137,7 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.completion_tokens + other.completion_tokens,
             self.calls + other.calls,
+            self.rationales + other.rationales,
             self.engine_s + other.engine_s,
             self.sandbox_s + other.sandbox_s,
             self.waiting_s + other.waiting_s,

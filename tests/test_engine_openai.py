@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -9,11 +10,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from genprm.engines.connections import most_connections
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.templates import chatml, deepseek_r1, template_for
-from genprm.errors import ConfigError, EngineError, EngineRefused, EngineUnavailable
+from genprm.errors import ConfigError, EngineError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
 from genprm.types import Completion, Message, Prompt, Sampling, Token, Usage
-from tests.server import Answer, completion, models, serving
+from tests.server import Answer, chat, completion, models, serving
 
 T = TypeVar("T")
 MODEL = "GenPRM/GenPRM-7B"
@@ -114,7 +116,8 @@ def test_stop_strings_that_the_server_cut_off_are_put_back(
 
 @pytest.fixture
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genprm.engines.openai._back_off", lambda attempt: 0.01)
+    for module in ("openai", "outages"):
+        monkeypatch.setattr(f"genprm.engines.{module}.back_off", lambda attempt, most_s=0.0: 0.01)
 
 
 @pytest.mark.usefixtures("quick_waits")
@@ -123,29 +126,22 @@ def test_failures_that_may_pass_are_tried_again(status: int | None) -> None:
     trouble = None if status is None else (status, {"error": {"message": "busy"}})
     answer, bodies = answering(trouble, trouble, completion("fine"))
     assert asked(answer).text == "fine"
-    assert len(bodies) == 3
+    assert [body["max_tokens"] for body in bodies] == [2048, 1, 1, 2048]  # the call, two probes, the call
 
 
 @pytest.mark.usefixtures("quick_waits")
 def test_in_the_end_it_gives_up_and_says_why() -> None:
     answer, bodies = answering((503, {"error": {"message": "over\nloaded"}}))
-    with pytest.raises(EngineUnavailable, match=r"after 3 tries: HTTP 503: over loaded"):
-        asked(answer, retries=2)
-    assert len(bodies) == 3
-
-
-def test_it_waits_as_long_as_the_server_asks() -> None:
-    answer, _ = answering((429, {}, {"Retry-After": "0.3"}), completion("fine"))
-    began = time.perf_counter()
-    assert asked(answer).text == "fine"
-    assert time.perf_counter() - began >= 0.3
+    with pytest.raises(EngineLost, match=r"v1 for 0 s: HTTP 503: over loaded"):
+        asked(answer, patience_s=0.2)
+    assert len(bodies) > 3
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(400, "this model's maximum"), (401, "GENPRM_API_KEY"), (404, "HTTP 404"), (422, "HTTP 422")]
+    ("status", "said"), [(400, "bad field"), (401, "GENPRM_API_KEY"), (404, "HTTP 404"), (422, "HTTP 422")]
 )
 def test_a_final_no_is_not_asked_again(status: int, said: str) -> None:
-    answer, bodies = answering((status, {"object": "error", "message": "this model's maximum context length is 8"}))
+    answer, bodies = answering((status, {"object": "error", "message": "a bad field"}))
     with pytest.raises(EngineRefused, match=said):
         asked(answer)
     assert len(bodies) == 1
@@ -170,7 +166,7 @@ def test_a_final_no_is_not_asked_again(status: int, said: str) -> None:
 def test_garbage_is_an_engine_error_and_never_a_crash(reply: Any) -> None:
     answer, _ = answering(reply if isinstance(reply, bytes | dict) else b"[]")
     with pytest.raises(EngineError):
-        asked(answer, retries=0)
+        asked(answer, patience_s=0.0)
 
 
 def test_a_server_that_hangs_is_left_at_the_time_out() -> None:
@@ -180,8 +176,8 @@ def test_a_server_that_hangs_is_left_at_the_time_out() -> None:
         time.sleep(1.5)
         return completion("late")
 
-    with pytest.raises(EngineUnavailable, match="ReadTimeout"):
-        asked(answer, timeout_s=0.3, retries=0)
+    with pytest.raises(EngineLost, match=r"no answer within 0\.3 s"):
+        asked(answer, timeout_s=0.3, patience_s=0.0)
 
 
 def test_an_unreachable_server_is_said_at_once() -> None:
@@ -192,6 +188,12 @@ def test_an_unreachable_server_is_said_at_once() -> None:
     with pytest.raises(EngineUnavailable, match=f"no answer from http://127.0.0.1:{port}/v1"):
         asyncio.run(OpenAIEngine.connect(f"http://127.0.0.1:{port}/v1"))
     assert time.perf_counter() - began < 5
+
+
+def test_connections_leave_files_for_others() -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert most_connections(soft) == soft // 2
+    assert most_connections(3) == 3
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,8 +239,8 @@ def test_a_strict_server_is_asked_without_extensions() -> None:
 
 def test_an_error_in_a_good_answer_is_said() -> None:
     answer, _ = answering({"error": {"message": "quota exceeded"}})
-    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:\d+/v1 answers with an error: quota exceeded"):
-        asked(answer)
+    with pytest.raises(EngineLost, match=r"127\.0\.0\.1:\d+/v1 .*answers with an error: quota exceeded"):
+        asked(answer, patience_s=0.0)
 
 
 def test_log_probabilities_with_holes() -> None:
@@ -286,6 +288,191 @@ def test_many_calls_are_in_flight_at_once() -> None:
     began = time.perf_counter()
     assert with_engine(answer, many) == [f"{n:03}" for n in range(40)]
     assert time.perf_counter() - began < 4  # one after another: 8 s
+
+
+# --- chat -----------------------------------------------------------------------------------------------------------
+
+TURN = Prompt((Message("user", "right?"),))
+VERDICT = Sampling(logprobs=20, schema={"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "reasoning"),
+    [
+        ({"content": "So.", "reasoning_content": "hm"}, "So.", "hm"),
+        ({"content": "So.", "reasoning": "hm"}, "So.", "hm"),
+        ({"content": "So.", "reasoning": None, "reasoning_content": ""}, "So.", ""),
+        ({"content": None, "reasoning": "hm"}, "", "hm"),
+    ],
+)
+def test_reasoning_that_a_server_gives_apart(message: dict[str, Any], text: str, reasoning: str) -> None:
+    answer, _ = answering(chat(None, **message))
+    done = asked(answer, TURN, VERDICT)
+    assert (done.text, done.reasoning) == (text, reasoning)
+
+
+def test_log_probabilities_of_reasoning_are_left_out() -> None:
+    def written(*parts: str) -> dict[str, Any]:
+        reply = chat("So.", reasoning="hm")
+        reply["choices"][0]["logprobs"] = {"content": [{"token": part, "logprob": -1.0} for part in parts]}
+        return reply
+
+    answer, _ = answering(written("<think>", "hm", "</think>", "\n", "So", "."))
+    assert [token.text for token in asked(answer, TURN, VERDICT).tokens] == ["So", "."]
+    answer, _ = answering(written("<think>", "hm", "</think>So", "."))
+    assert asked(answer, TURN, VERDICT).tokens == ()
+
+
+def test_what_a_server_refuses_by_name_it_is_not_asked_again() -> None:
+    seen: list[dict[str, Any]] = []
+    said: list[str] = []
+
+    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        if path == "/models":
+            return models(MODEL)
+        seen.append(body)
+        if "response_format" in body:
+            return 422, {"error": {"message": "response_format: extra fields not permitted"}}
+        if body.get("top_logprobs", 0) > 5:
+            return 400, {"error": {"message": "top_logprobs must be at most 5"}}
+        if "logprobs" in body:
+            return 400, {"error": {"message": "this model does not give logprobs"}}
+        if "max_tokens" in body:
+            return 400, {"error": {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'."}}
+        if body["max_completion_tokens"] > 100:
+            return 400, {
+                "error": {"message": "max_tokens is too large: 2048. It supports at most 100 completion tokens"}
+            }
+        return chat("fine")
+
+    async def twice(engine: OpenAIEngine) -> str:
+        await asyncio.gather(*(engine.complete(TURN, VERDICT) for _ in range(5)))
+        seen.clear()
+        return (await engine.complete(TURN, VERDICT)).text
+
+    assert with_engine(answer, twice, on_trouble=said.append) == "fine"
+    assert len(seen) == 1
+    assert seen[0]["max_completion_tokens"] == 100
+    assert sorted(line.partition("/v1: ")[2] for line in said) == [
+        "no log-probabilities there; going on without them",
+        "no structured output there; going on without it",
+    ]
+
+
+def test_the_schema_is_asked_for() -> None:
+    answer, bodies = answering(chat("{}"))
+    asked(answer, TURN, VERDICT)
+    assert bodies[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert (bodies[0]["logprobs"], bodies[0]["top_logprobs"]) == (True, 20)
+
+
+# --- prompts that do not fit ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        # vLLM, today's and older
+        (
+            400,
+            "This model's maximum context length is 64 tokens. However, your prompt contains at least 65 input tokens",
+        ),
+        (
+            400,
+            "This model's maximum context length is 8192 tokens. However, you requested 8204 tokens",
+        ),
+        (400, "The decoder prompt (length 70) is longer than the maximum model length of 64. Make sure that"),
+        (400, "max_tokens=2048 cannot be greater than max_model_len=max_total_tokens=64."),
+        (
+            400,
+            "'max_tokens' is too large: 9. This model's maximum context length is 8 tokens and your request has 3",
+        ),
+        (400, "Input length (70) exceeds model's maximum context length (64)."),
+        # SGLang
+        (400, "The input (61709 tokens) is longer than the model's context length (40960 tokens)."),
+        (
+            400,
+            "Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total",
+        ),
+        (400, "Input length (160062 tokens) exceeds the maximum allowed length (59862 tokens)."),
+        # llama.cpp
+        (400, "the request exceeds the available context size. try increasing the context size"),
+        (400, "request (4390 tokens) exceeds the available context size (4096 tokens), try increasing it"),
+        (400, "Requested tokens (2285) exceed context window of 2048"),
+        # TGI
+        (
+            422,
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1244 `inputs` tokens",
+        ),
+        (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 1168."),
+        # OpenAI
+        (400, "This model's maximum context length is 8192 tokens. However, your messages resulted in 8227 tokens."),
+        (400, "Your input exceeds the context window of this model. Please adjust your input and try again."),
+        (413, "Request Entity Too Large"),
+    ],
+)
+def test_refusals_of_long_prompts(status: int, message: str) -> None:
+    answer, bodies = answering((status, {"error": {"message": message}}))
+    with pytest.raises(PromptTooLong, match=f"HTTP {status}"):
+        asked(answer)
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_refusals_of_long_prompts_by_code(status: int) -> None:
+    code = "context_length_exceeded" if status == 400 else "exceed_context_size_error"
+    answer, _ = answering((status, {"error": {"message": "no", "type": code}}))
+    with pytest.raises(PromptTooLong):
+        asked(answer)
+
+
+def used(prompt: int, completion_: int, finish: str = "length") -> dict[str, Any]:
+    return completion("x", finish) | {"usage": {"prompt_tokens": prompt, "completion_tokens": completion_}}
+
+
+@pytest.mark.parametrize(
+    ("reply", "window", "fits"),
+    [
+        (used(900, 100), 1000, False),  # it wrote up to the window's end, not to the budget's
+        (used(900, 99), 1000, False),
+        (used(500, 100), 1000, True),  # a server with a limit of its own
+        (used(900, 100), None, True),
+        (used(900, 100, "stop"), 1000, True),
+        (used(0, 0), 1000, True),
+    ],
+)
+def test_a_budget_cut_in_silence_is_noticed(reply: dict[str, Any], window: int | None, fits: bool) -> None:
+    known = {} if window is None else {"max_model_len": window}
+
+    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        return models(MODEL, **known) if path == "/models" else reply
+
+    if fits:
+        assert asked(answer).text == "x"
+    else:
+        with pytest.raises(PromptTooLong, match="cut what did not fit"):
+            asked(answer)
+
+
+def test_a_prompt_shortened_in_silence_is_noticed() -> None:
+    """As by servers that keep the last 2,048 tokens and say nothing."""
+
+    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        if path == "/models":
+            return models(MODEL)
+        return used(min(len(body["prompt"]) // 4, 2048), 5, "stop")
+
+    async def longer(engine: OpenAIEngine) -> list[str]:
+        outcomes = []
+        for size in [*range(200, 1100, 100), 6000, 8000, 12000, 20000, 80000, 300]:
+            try:
+                await engine.complete(Prompt((Message("user", "x" * size),), "y"), Sampling())
+                outcomes.append("fine")
+            except PromptTooLong:
+                outcomes.append("cut")
+        return outcomes
+
+    assert with_engine(answer, longer) == ["fine"] * 12 + ["cut"] * 2 + ["fine"]
 
 
 CONVERSATION = Prompt(

@@ -68,3 +68,11 @@ def test_a_script_is_a_file(tmp_path: Path) -> None:
         asyncio.run(name("scripted:/nowhere"))
     with pytest.raises(ConfigError, match="unknown engine 'gpt'"):
         asyncio.run(name("gpt"))
+
+
+def test_it_may_think_and_answers_chat_turns() -> None:
+    turn = Prompt((Message("system", "s"), Message("user", "Is it right?")))
+    done = ask(Rule("no"), prompt=turn)
+    assert (done.text, done.reasoning) == ("no", "")
+    done = ask(Rule("yes", when="right?", reasoning="hm"), prompt=turn)
+    assert (done.text, done.reasoning, done.usage.prompt_tokens) == ("yes", "hm", 3)

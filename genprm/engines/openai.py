@@ -2,30 +2,47 @@
 
 A prompt with an opening goes to ``/completions`` as raw text (the opening must be continued, which chat endpoints
 do not promise); a prompt without one goes to ``/chat/completions``, where the server's own template applies.
+
+What may pass is waited for: refused and broken connections, hangs, status 408, 409, 425, 429 and 5xx, answers that are
+no answer. How long, and who asks in the meantime, is the business of :mod:`genprm.engines.outages`.
 """
 
 import asyncio
-import math
-import os
-import random
+import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
-import msgspec
 
+from genprm.engines.connections import KEYS, Connections, most_connections
+from genprm.engines.dialect import Dialect
+from genprm.engines.outages import Health, Trouble, back_off
+from genprm.engines.replies import Fit, NotTheAPI, decoded, error_text, is_too_long, read_completion
 from genprm.engines.templates import Template, template_for
-from genprm.errors import ConfigError, EngineRefused, EngineUnavailable
+from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
 from genprm.records import to_json
-from genprm.types import Completion, Finish, Prompt, Sampling, Token, Usage
+from genprm.types import Completion, Message, Prompt, Sampling
 
-KEYS = ("GENPRM_API_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the key, first wins."""
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+T = TypeVar("T")
+
+TRIES = 5
+"""Of one call that fails while the server answers others."""
+BUSY_TRIES = 50
+"""Of one call that is refused for being one too many, while the server answers others."""
+HANG_S = 120.0
+"""A call that takes this long, and five times as long as any other has, hangs."""
+_PROBE_S = 30.0
+_BUSY = {429, 503, 529}
+_PASSING = {408, 409, 425, 500, 502, 504} | _BUSY
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 class OpenAIEngine:
-    """A client for one model on one server. Make it with :meth:`connect`."""
+    """A client for one model on one server, in one event loop. Make it with :meth:`connect`."""
 
     protocols: frozenset[str] | None = None
 
@@ -36,31 +53,28 @@ class OpenAIEngine:
         *,
         template: str | None = None,
         timeout_s: float = 600.0,
-        retries: int = 6,
-        connections: int = 256,
+        patience_s: float = 300.0,
+        connections: int = 1024,
         api_key: str | None = None,
+        on_trouble: Callable[[str], None] = to_stderr,
     ) -> None:
         """``template``: of ``genprm.engines.templates``, None to tell by the model's name. ``timeout_s`` bounds one
-        call; a call is tried ``1 + retries`` times, waiting 0.5 s, 1 s, 2 s, … (at most 30 s) or as long as the
-        server asks. The key comes from the environment where none is given."""
+        try of a call. A server that has answered nothing for ``patience_s`` is given up; ``on_trouble`` is told a line
+        when it is away and when it is back. The key comes from the environment where none is given."""
         self.name = f"{url}#{model}"
         self.model = model
         self._template_name = template
         self._template: Template | None = None
-        self._retries = retries
-        self._extended = True
-        key = _key(api_key)
-        try:
-            self._http = httpx.AsyncClient(
-                base_url=url.rstrip("/"),
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=httpx.Timeout(timeout_s, connect=10.0),
-                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            )
-            if (self._http.base_url.port or 0) > 65535:
-                raise ConfigError(f"{url!r} is no address: ports end at 65535")
-        except httpx.InvalidURL as error:
-            raise ConfigError(f"{url!r} is no address: {error}") from None
+        self._timeout_s = timeout_s
+        self._connections = Connections(url, api_key)
+        self._here = self._connections.base
+        self._slots = asyncio.Semaphore(most_connections(connections))
+        self._health = Health(self._here, patience_s, self._probe, on_trouble)
+        self._dialect = Dialect(lambda line: on_trouble(f"{self._here}: {line}"))
+        self._fit = Fit()
+        self._path = "/chat/completions"
+        self._answers = 0
+        self._slowest_s = 0.0
 
     @classmethod
     async def connect(cls, url: str, model: str | None = None, **options: Any) -> "OpenAIEngine":
@@ -72,219 +86,168 @@ class OpenAIEngine:
             ConfigError: it serves several models and none was named.
         """
         engine = cls(url, model or "", **options)
-        engine._retries, retries = 0, engine._retries
         try:
             served = await engine._served(optional=model is not None)
-            engine.model = _chosen(model, served, url)
+            engine.model = _chosen(model, list(served), url)
+            engine._fit.window = served.get(engine.model)
             engine.name = f"{url}#{engine.model}"
         except BaseException:
             await engine.close()
             raise
-        engine._retries = retries
         return engine
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        """See :class:`~genprm.engines.base.Engine`.
+
+        Raises:
+            EngineUnavailable: this call fails each time while the server answers others.
+            EngineLost: the server has answered nothing for as long as one has patience.
+            PromptTooLong: prompt and budget do not fit the model's window, as far as the server tells.
+            EngineRefused: it says no.
+        """
         started = time.perf_counter()
-        body: dict[str, Any] = {"model": self.model, **_sampling_fields(sampling)}
-        if prompt.opening:
-            path = "/completions"
-            body["prompt"] = self._render(prompt)
-            if sampling.logprobs:
-                body["logprobs"] = sampling.logprobs
-        else:
-            path = "/chat/completions"
-            body["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
-            if sampling.logprobs:
-                body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        reply = await self._ask(path, body, _extensions(sampling))
-        return _completion(reply, sampling, time.perf_counter() - started, self._here)
+        text = self._render(prompt) if prompt.opening else None
+        path = "/chat/completions" if text is None else "/completions"
+
+        def read(reply: dict[str, Any]) -> Completion:
+            return read_completion(reply, sampling, time.perf_counter() - started)
+
+        async with self._slots:
+            completion = await self._understood(path, prompt, text, sampling, read)
+        n_chars = len(text) if text is not None else sum(len(m.content) for m in prompt.messages)
+        if self._fit.is_cut(completion, n_chars, sampling.max_tokens):
+            n_tokens = completion.usage.prompt_tokens
+            raise PromptTooLong(f"{self._here} cut what did not fit: {n_chars} characters, {n_tokens} tokens read")
+        return completion
 
     async def close(self) -> None:
-        await self._http.aclose()
+        self._health.close()
+        await self._connections.close()
 
-    async def _served(self, optional: bool) -> list[str]:
-        """Names of the models there. ``optional``: a server that keeps no list is no failure."""
+    async def _served(self, optional: bool) -> dict[str, int | None]:
+        """The models there, with their windows. ``optional``: a server that keeps no list is no failure."""
         try:
-            reply = await self._call("GET", "/models")
+            return _models(await self._send("GET", "/models", None, self._timeout_s))
+        except Trouble as trouble:
+            raise EngineUnavailable(f"no answer from {self._here}: {trouble}") from None
         except EngineRefused as refused:
             if optional and refused.status == 404:
-                return []
+                return {}
             raise
-        return _names(reply)
 
-    async def _ask(self, path: str, body: dict[str, Any], extensions: dict[str, Any]) -> dict[str, Any]:
-        """With what vLLM and SGLang understand beyond the API, until a server says that it does not."""
-        if self._extended:
+    async def _understood(
+        self, path: str, prompt: Prompt, text: str | None, sampling: Sampling, read: Callable[[dict[str, Any]], T]
+    ) -> T:
+        """Ask; where the server refuses a field, ask without it."""
+        body = self._dialect.body(self.model, prompt, text, sampling)
+        while True:
             try:
-                return await self._call("POST", path, body | extensions)
+                return await self._answered(path, to_json(body), read)
             except EngineRefused as refused:
-                if refused.status not in (400, 422) or not any(name in str(refused) for name in extensions):
+                if isinstance(refused, PromptTooLong) or refused.status not in (400, 422):
                     raise
-                self._extended = False
-        return await self._call("POST", path, body)
+                self._dialect.learn(str(refused), body)
+                other = self._dialect.body(self.model, prompt, text, sampling)
+                if other == body:
+                    raise
+                body = other
+
+    async def _answered(self, path: str, content: bytes, read: Callable[[dict[str, Any]], T]) -> T:
+        """One call, tried again while the failure may pass."""
+        tries = own = 0
+        self._path = path
+        while True:
+            await self._health.turn()
+            sent_at = time.monotonic()
+            try:
+                answer = read(await self._send("POST", path, content, self._limit_s()))
+            except EngineRefused:
+                self._health.answered()
+                raise
+            except (Trouble, NotTheAPI) as failed:
+                trouble = failed if isinstance(failed, Trouble) else Trouble(str(failed))
+            else:
+                self._note(time.monotonic() - sent_at)
+                return answer
+            if await self._health.is_own(trouble, sent_at):
+                tries += 1
+                own += not trouble.busy
+                if own == TRIES or tries == BUSY_TRIES:
+                    raise EngineUnavailable(f"no answer from {self._here} after {tries} tries: {trouble}")
+                await asyncio.sleep(back_off(tries - 1) if trouble.wait_s is None else trouble.wait_s)
+
+    async def _send(self, method: str, path: str, content: bytes | None, limit_s: float) -> dict[str, Any]:
+        """One try. Raises Trouble where the failure may pass."""
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(limit_s) as clock:
+                with self._connections.one() as client, self._health.watching(clock):
+                    response = await client.request(method, self._here + path, content=content, headers=headers)
+        except TimeoutError:
+            if self._health.lost:
+                raise EngineLost(self._health.lost) from None
+            raise Trouble(f"no answer within {limit_s:g} s") from None
+        except httpx.HTTPError as error:
+            raise Trouble(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
+        if not response.is_success:
+            raise self._failure(response, path)
+        try:
+            return decoded(response)
+        except NotTheAPI as error:
+            raise Trouble(str(error)) from None
+
+    def _failure(self, response: httpx.Response, path: str) -> Exception:
+        status = response.status_code
+        what = f"HTTP {status}: {error_text(response)}"
+        if is_too_long(response):
+            return PromptTooLong(f"{self._here} refused {path}: {what}", status)
+        if status in _PASSING:
+            return Trouble(what, _retry_after(response), status in _BUSY)
+        return EngineRefused(f"{self._here} refused {path}: {what}{_hint(status)}", status)
+
+    async def _probe(self) -> None:
+        """Ask for a single token, in the way that the last call was asked. A refusal is an answer too."""
+        raw = "1" if self._path == "/completions" else None
+        tiny = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=1)
+        body = self._dialect.body(self.model, Prompt((Message("user", "1"),)), raw, tiny)
+        try:
+            reply = await self._send("POST", self._path, to_json(body), min(self._timeout_s, _PROBE_S))
+            read_completion(reply, tiny, 0.0)
+        except EngineRefused:
+            pass
+        except NotTheAPI as error:
+            raise Trouble(str(error)) from None
+
+    def _limit_s(self) -> float:
+        """Of one try: less than the time-out where others have been answered much faster."""
+        if self._answers < 20:
+            return self._timeout_s
+        return min(self._timeout_s, max(HANG_S, 5 * self._slowest_s))
+
+    def _note(self, seconds: float) -> None:
+        self._health.answered()
+        self._answers += 1
+        self._slowest_s = max(self._slowest_s, seconds)
 
     def _render(self, prompt: Prompt) -> str:
         if self._template is None:
             self._template = template_for(self._template_name, self.model)
         return self._template(prompt)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One call, tried again while the failure may pass."""
-        content = None if body is None else to_json(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        trouble = ""
-        for attempt in range(1 + self._retries):
-            wait: float | None = None
-            try:
-                response = await self._http.request(method, self._url(path), content=content, headers=headers)
-            except httpx.HTTPError as error:
-                trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            else:
-                if response.is_success:
-                    return _decoded(response, self._here)
-                trouble = f"HTTP {response.status_code}: {_message(response)}"
-                if response.status_code not in _RETRIED:
-                    hint = _hint(response.status_code)
-                    raise EngineRefused(f"{self._here} refused {path}: {trouble}{hint}", response.status_code)
-                wait = _retry_after(response)
-            if attempt < self._retries:
-                await asyncio.sleep(wait if wait is not None else _back_off(attempt))
-        tries = f" after {1 + self._retries} tries" if self._retries else ""
-        raise EngineUnavailable(f"no answer from {self._here}{tries}: {trouble}")
-
-    @property
-    def _here(self) -> str:
-        return str(self._http.base_url).rstrip("/")
-
-    def _url(self, path: str) -> str:
-        return self._here + path
-
-
-def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
-    """What every server knows."""
-    fields: dict[str, Any] = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-    }
-    if sampling.stop:
-        fields["stop"] = list(sampling.stop)
-    if sampling.seed is not None:
-        fields["seed"] = sampling.seed
-    return fields
-
-
-def _extensions(sampling: Sampling) -> dict[str, Any]:
-    """What vLLM and SGLang know beyond the API. Where a server does not, protocols put stop strings back themselves."""
-    fields: dict[str, Any] = {}
-    if sampling.top_k:
-        fields["top_k"] = sampling.top_k
-    if sampling.repetition_penalty != 1.0:
-        fields["repetition_penalty"] = sampling.repetition_penalty
-    if sampling.stop:
-        fields |= {"include_stop_str_in_output": True, "no_stop_trim": True}
-    return fields
-
-
-def _completion(reply: dict[str, Any], sampling: Sampling, seconds: float, here: str) -> Completion:
-    if "choices" not in reply and "error" in reply:
-        raise EngineUnavailable(f"{here} answers with an error: {_said(reply)}")
-    try:
-        choice = reply["choices"][0]
-        message = choice.get("message")
-        text = (message.get("content") if message is not None else choice["text"]) or ""
-        if not isinstance(text, str):
-            raise TypeError("text")
-        finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-        if finish == "stop":
-            text = _closed(text, choice, sampling.stop)
-        return Completion(text, finish, _tokens(choice.get("logprobs")), _usage(reply.get("usage")), seconds)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise EngineUnavailable(f"the reply of {here} is not what the API promises ({type(error).__name__})") from None
-
-
-def _closed(text: str, choice: dict[str, Any], stops: tuple[str, ...]) -> str:
-    """The text with the stop string that ended it, also where the server has cut it off.
-
-    vLLM names it in ``stop_reason``, SGLang in ``matched_stop``. Where a server names none, it is added only if
-    there is just one that it can have been.
-    """
-    if any(text.endswith(stop) for stop in stops):
-        return text
-    matched = choice.get("stop_reason", choice.get("matched_stop"))
-    if isinstance(matched, str) and matched in stops:
-        return text + matched
-    unnamed = "stop_reason" not in choice and "matched_stop" not in choice
-    return text + stops[0] if unnamed and len(stops) == 1 else text
-
-
-def _tokens(logprobs: dict[str, Any] | None) -> tuple[Token, ...]:
-    if not logprobs:
-        return ()
-    if "content" in logprobs:  # chat
-        return tuple(
-            _token(item["token"], item["logprob"], {top["token"]: top["logprob"] for top in item["top_logprobs"]})
-            for item in logprobs["content"] or ()
-        )
-    tops = logprobs.get("top_logprobs") or [None] * len(logprobs["tokens"])
-    return tuple(
-        _token(text, logprob, dict(top or {}))
-        for text, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
-    )
-
-
-def _token(text: str, logprob: float | None, top: dict[str, float | None]) -> Token:
-    known = {text: float(value) for text, value in top.items() if value is not None}
-    return Token(text, -math.inf if logprob is None else float(logprob), known)
-
-
-def _usage(usage: dict[str, Any] | None) -> Usage:
-    usage = usage or {}
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(int(usage.get("prompt_tokens") or 0), int(cached), int(usage.get("completion_tokens") or 0), 1)
-
-
-def _decoded(response: httpx.Response, here: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        raise EngineUnavailable(
-            f"{here} answers, but not as an OpenAI-compatible server: {_message(response)}"
-        ) from None
-
-
-def _message(response: httpx.Response) -> str:
-    """What the server says of its error, in a line."""
-    try:
-        text = _said(msgspec.json.decode(response.content))
-    except (msgspec.MsgspecError, RecursionError):
-        text = " ".join(response.text.split())
-    return text[:300] or response.reason_phrase
-
-
-def _said(reply: Any) -> str:
-    error = reply.get("error", reply) if isinstance(reply, dict) else reply
-    return " ".join(str(error.get("message", error) if isinstance(error, dict) else error).split())[:300]
-
-
-def _key(given: str | None) -> str | None:
-    """The key, without the newline that files and pipes leave behind. It is never part of a message."""
-    key = given or next((os.environ[name] for name in KEYS if os.environ.get(name)), "")
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(f"the key for the server (from {' or '.join(KEYS)}) holds characters that no key has")
-    return key or None
-
 
 def _hint(status: int) -> str:
     return f" (the key is read from {' or '.join(KEYS)})" if status in (401, 403) else ""
 
 
-def _names(reply: dict[str, Any]) -> list[str]:
+def _models(reply: dict[str, Any]) -> dict[str, int | None]:
+    """Names, with the window in tokens where it is told (vLLM, SGLang)."""
     data = reply.get("data")
-    return (
-        [str(item["id"]) for item in data if isinstance(item, dict) and "id" in item] if isinstance(data, list) else []
-    )
+    items = [item for item in data if isinstance(item, dict) and "id" in item] if isinstance(data, list) else []
+    windows = [item.get("max_model_len") for item in items]
+    return {
+        str(item["id"]): window if isinstance(window, int) else None
+        for item, window in zip(items, windows, strict=True)
+    }
 
 
 def _chosen(model: str | None, served: list[str], url: str) -> str:
@@ -306,8 +269,3 @@ def _retry_after(response: httpx.Response) -> float | None:
         return min(max(float(response.headers["Retry-After"]), 0.0), 120.0)
     except (KeyError, ValueError):
         return None
-
-
-def _back_off(attempt: int) -> float:
-    """Doubling, with jitter so that many calls do not come back at once."""
-    return min(0.5 * 2.0**attempt, 30.0) * random.uniform(0.75, 1.25)

@@ -8,7 +8,9 @@ A script is a list of rules, in a file one JSON object a line::
 
 The first rule answers whose ``when`` occurs in the last message or in the opening (all rules without ``when`` fit).
 Of several ``texts`` the request's seed chooses one, so N samples differ and a run repeats itself. A rule with
-``error`` fails, ``delay_s`` waits first. Texts are cut at stop strings and budgets, as a real engine would.
+``error`` fails, ``delay_s`` waits first, ``reasoning`` is what it thought. Texts are cut at stop strings and budgets,
+as a real engine would. Tokens of what is written are words and signs; those of prompts are estimated, four characters
+each, so that a call costs microseconds.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +26,7 @@ import msgspec
 
 from genprm import records
 from genprm.errors import EngineUnavailable, InputError
-from genprm.types import Completion, Prompt, Sampling, Token, Usage
+from genprm.types import Completion, Finish, Prompt, Sampling, Token, Usage
 
 _TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
@@ -36,6 +39,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     when: str = ""
     p_yes: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """Gives the verdict's token this P(Yes) in the log-probabilities; None: none are given."""
+    reasoning: str = ""
     error: str = ""
     delay_s: float = 0.0
 
@@ -74,14 +78,11 @@ class ScriptedEngine:
             await asyncio.sleep(rule.delay_s)
         if rule.error:
             raise EngineUnavailable(rule.error)
-        words, finish = cut(_TOKEN.findall(rule.answer(sampling.seed)), sampling)
-        n_prompt = sum(len(_TOKEN.findall(m.content)) for m in prompt.messages) + len(_TOKEN.findall(prompt.opening))
-        return Completion(
-            "".join(words),
-            "stop" if finish else "length",
-            _tokens(words, rule.p_yes) if sampling.logprobs and rule.p_yes is not None else (),
-            Usage(prompt_tokens=n_prompt, completion_tokens=len(words), calls=1),
-        )
+        p_yes = rule.p_yes if sampling.logprobs else None
+        text, finish, tokens, n_tokens = _written(rule.answer(sampling.seed), sampling.stop, sampling.max_tokens, p_yes)
+        n_prompt = (sum(len(m.content) for m in prompt.messages) + len(prompt.opening)) // 4
+        usage = Usage(prompt_tokens=n_prompt, completion_tokens=n_tokens, calls=1)
+        return Completion(text, finish, tokens, usage, reasoning=rule.reasoning)
 
     async def close(self) -> None:
         pass
@@ -94,10 +95,20 @@ class ScriptedEngine:
         raise EngineUnavailable(f"{self.name}: no rule fits the prompt that ends in {(last + prompt.opening)[-80:]!r}")
 
 
-def cut(words: list[str], sampling: Sampling) -> tuple[list[str], bool]:
+@lru_cache(maxsize=4096)
+def _written(
+    text: str, stop: tuple[str, ...], max_tokens: int, p_yes: float | None
+) -> tuple[str, Finish, tuple[Token, ...], int]:
+    """What is written of ``text``, why it ends, its tokens (none without ``p_yes``), and their number."""
+    words, ended = _cut(_TOKEN.findall(text), stop, max_tokens)
+    tokens = () if p_yes is None else _tokens(words, p_yes)
+    return "".join(words), "stop" if ended else "length", tokens, len(words)
+
+
+def _cut(words: list[str], stops: tuple[str, ...], max_tokens: int) -> tuple[list[str], bool]:
     """``words`` up to the budget and to the end of the first stop string; whether it ended by itself."""
     text = "".join(words)
-    ends = [at + len(stop) for stop in sampling.stop if (at := text.find(stop)) >= 0]
+    ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
     end = min(ends, default=len(text))
     kept, size = [], 0
     for word in words:
@@ -105,7 +116,7 @@ def cut(words: list[str], sampling: Sampling) -> tuple[list[str], bool]:
             break
         kept.append(word[: end - size])
         size += len(word)
-    return kept[: sampling.max_tokens], len(kept) <= sampling.max_tokens
+    return kept[:max_tokens], len(kept) <= max_tokens
 
 
 def _tokens(words: Sequence[str], p_yes: float) -> tuple[Token, ...]:

@@ -7,16 +7,19 @@ import msgspec
 
 from genprm.errors import ConfigError
 from genprm.protocols.base import Conversation, CritiqueProtocol, Execute, Generate, Request
+from genprm.protocols.chat import ChatProtocol
 from genprm.protocols.genprm import GenPRMProtocol
 from genprm.protocols.judge import JudgeProtocol
 
-PROTOCOLS: dict[str, type[GenPRMProtocol] | type[JudgeProtocol]] = {
+PROTOCOLS: dict[str, type[ChatProtocol] | type[GenPRMProtocol] | type[JudgeProtocol]] = {
     "genprm": GenPRMProtocol,
+    "chat": ChatProtocol,
     "judge": JudgeProtocol,
 }
 
 __all__ = [
     "PROTOCOLS",
+    "ChatProtocol",
     "Conversation",
     "CritiqueProtocol",
     "Execute",
