@@ -8,6 +8,7 @@ real tokens, real log-probabilities, texts that end, code that runs, samples tha
 """
 
 import argparse
+import hashlib
 import json
 import math
 import random
@@ -74,6 +75,9 @@ def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose
             _train(model, _batches(tokenizer, random.Random(seed + 1), size), size, verbose)
     finally:
         torch.set_num_threads(threads)
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     model.save_pretrained(folder)
     _save_tokenizer(tokenizer, folder, size)
     return folder
@@ -81,7 +85,7 @@ def make_tiny(folder: Path | str, seed: int = 0, size: Size = Size(), *, verbose
 
 def cached_tiny(cache: Path, seed: int = 0, size: Size = Size()) -> Path:
     """The model in ``cache``, made where it is not there yet."""
-    name = f"tiny-{size.layers}x{size.hidden}-v{size.vocabulary}-s{size.sentences}-u{size.updates}-{seed}"
+    name = f"tiny-{hashlib.blake2b(f'{size} {seed}'.encode(), digest_size=6).hexdigest()}"
     folder = cache / name
     if not (folder / "tokenizer_config.json").exists():
         cache.mkdir(parents=True, exist_ok=True)
