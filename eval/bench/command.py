@@ -1,0 +1,182 @@
+"""``genprm bench``: each part measures one promise of the loop, and prints how each figure was made.
+
+``loop``       a real engine: everything at once against one call after another
+``simulated``  the same against a server that answers at the pace of a 7B on one H100
+``stopping``   what stopping rules save and change, by simulation
+``scale``      memory and time of the loop itself, with up to 10,000 solutions
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genprm.api import open_critic
+from genprm.critic import Critic
+from genprm.errors import ConfigError, EngineUnavailable
+from genprm.eval.bench import scale, stopping
+from genprm.eval.bench.prose import solutions
+from genprm.eval.bench.report import Report
+from genprm.eval.bench.versus import Pass, all_at_once, compared, one_by_one, same_verdicts, speedup
+from genprm.sandbox.trials.figures import Figure
+from genprm.show import stdout
+
+PARTS = ("loop", "simulated", "stopping", "scale")
+
+
+def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    """``genprm bench PART``: 1 where a bar is not met or a step has no verdict.
+
+    ``args``: ``part``, ``json``, ``n``, ``solutions``, ``steps``, ``concurrency``, ``sequential_s``, ``seed``; for
+    ``loop`` also ``engine`` (None: the tiny model under ``cache``, on vLLM where it is installed, else transformers),
+    ``model``, ``template``.
+    """
+    if args.part not in PARTS:
+        raise ConfigError(f"unknown part {args.part!r}; there are {', '.join(PARTS)}")
+    return _command(args)
+
+
+async def _command(args: argparse.Namespace) -> int:
+    report = await _measured(args)
+    if args.json:
+        print(json.dumps(report.record(), indent=2))
+    else:
+        report.show(stdout())
+    return 0 if report.met else 1
+
+
+async def _measured(args: argparse.Namespace) -> Report:
+    match args.part:
+        case "loop":
+            return await loop(args)
+        case "simulated":
+            return await simulated(args)
+        case "stopping":
+            return await asyncio.to_thread(stopping.bench, n=args.n, seed=args.seed)
+        case _:
+            return await scale.bench()
+
+
+async def loop(args: argparse.Namespace) -> Report:
+    """On a real engine."""
+    spec = args.engine or await asyncio.to_thread(_tiny, args)
+    passes = await _both(args, spec, args.model, args.template)
+    bars = [
+        Figure("steps a second, to one by one", speedup(*passes), "x", at_least=5),
+        Figure("prefix cache", _percent(passes[0].hit_share), "%", at_least=85),
+    ]
+    return compared(f"The loop on {spec}", *passes, bars, _how(args, passes))
+
+
+async def simulated(args: argparse.Namespace) -> Report:
+    """On the simulated server."""
+    async with serving("--max-sequences", str(args.concurrency)) as url:
+        fast, slow = await _both(args, url)
+    server = fast.counters
+    idle = server["idle_s"] / (server["idle_s"] + server["busy_s"])
+    bars = [
+        Figure("steps a second, to one by one", speedup(fast, slow), "x", at_least=50),
+        Figure("engine without any request", 100 * idle, "%", at_most=5),
+        Figure("requests running, on average", server["sequence_s"] / server["busy_s"]),
+        Figure("server behind its clock, most", 1000 * server["late_s"], "ms"),
+        Figure("prefix cache", _percent(fast.hit_share), "%", at_least=85),
+    ]
+    return compared("The loop on a simulated 7B on one H100", fast, slow, bars, _how(args, (fast, slow)))
+
+
+async def _both(
+    args: argparse.Namespace, spec: str, model: str | None = None, template: str | None = None
+) -> tuple[Pass, Pass]:
+    """Everything at once, then one by one for ``--sequential`` seconds, with the same engine and sandbox."""
+    made = solutions(args.solutions, args.steps, args.seed)
+    async with open_critic(
+        spec,
+        model=model,
+        template=template,
+        n=args.n,
+        stopping="none",
+        seed=args.seed,
+        concurrency=args.concurrency,
+    ) as critic:
+        await _warmed(critic, args)
+        _tell(f"{args.solutions} solutions at once")
+        fast = await all_at_once(critic, made, spec)
+        _tell(f"one by one, for {args.sequential_s:g} s at most")
+        slow = await one_by_one(
+            critic.engine, critic.sandbox, critic.protocol, critic.method, made, args.sequential_s, spec
+        )
+    return fast, slow
+
+
+async def _warmed(critic: Critic, args: argparse.Namespace) -> None:
+    """One solution that is not among those measured, so that neither way pays for the first use of anything."""
+    (other,) = solutions(1, 1, args.seed + 1)
+    await critic.critique(replace(other, id="warm-up"))
+    await critic.sandbox.warmed()
+
+
+def _how(args: argparse.Namespace, passes: tuple[Pass, Pass]) -> dict[str, Any]:
+    both, same = same_verdicts(*passes)
+    return {
+        "solutions": args.solutions,
+        "steps": args.steps,
+        "votes": args.n,
+        "in flight": args.concurrency,
+        "stopping": "none",
+        "seed": args.seed,
+        "same verdict both ways": f"{same} of {both} steps",
+    }
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _tiny(args: argparse.Namespace) -> str:
+    """The engine for the tiny model, made where it is not there yet."""
+    from importlib.util import find_spec
+
+    from genprm.eval.bench.tiny import cached_tiny
+
+    kind = next((kind for kind, package in (("vllm", "vllm"), ("hf", "transformers")) if find_spec(package)), None)
+    if kind is None:
+        raise ConfigError("name an engine with --engine: neither vllm nor transformers is installed for the tiny model")
+    cache = Path(args.cache) if args.cache else _cache()
+    _tell(f"tiny model in {cache} (made in about a minute where it is not there yet)")
+    return f"{kind}:{cached_tiny(cache)}"
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "genprm"
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@asynccontextmanager
+async def serving(*options: str) -> AsyncIterator[str]:
+    """The simulated server in a process of its own; its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "genprm.eval.bench.simulated", "--until-eof", *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        url = (await process.stdout.readline()).decode().strip()
+        if not url:
+            raise EngineUnavailable("the simulated server does not start")
+        yield url
+    finally:
+        process.stdin.close()
+        await process.wait()
