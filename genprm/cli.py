@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_critique(commands)
     _add_eval(commands)
     _add_sandbox(commands)
+    _add_bench(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -167,6 +168,39 @@ def _add_sandbox(commands: Any) -> None:
     attack.add_argument("--class", dest="kinds", action="append", metavar="CLASS", help="only these; may be repeated")
     _level(attack, "--sandbox-level")
     attack.add_argument("--json", action="store_true", help="one JSON record instead of a table")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = _add(
+        commands,
+        "bench",
+        "genprm.eval.bench.command:command",
+        "measure the loop: throughput, prefix cache, votes saved, memory",
+    )
+    bench.add_argument(
+        "part",
+        choices=["loop", "simulated", "stopping", "scale"],
+        help="loop: an engine, all at once and one call after another; simulated: the same against a server that keeps "
+        "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
+    )
+    bench.add_argument("--engine", metavar="SPEC", help="for loop: the engine (default: vllm with a tiny model)")
+    bench.add_argument("--model", help="the model's name on the server, where it serves several")
+    bench.add_argument("--template", help="chat template of the model")
+    bench.add_argument("-n", type=int, default=8, metavar="N", help="rationales a step (default: %(default)s)")
+    bench.add_argument("--steps", type=int, default=8, metavar="N", help="steps a solution (default: %(default)s)")
+    bench.add_argument("--solutions", type=int, metavar="N", help="how many (default: 32, simulated 48)")
+    bench.add_argument("--concurrency", type=int, metavar="N", help="calls in flight (default: 64, simulated 192)")
+    bench.add_argument(
+        "--sequential",
+        dest="sequential_s",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds that the loop one by one may take (default: 60)",
+    )
+    bench.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    bench.add_argument("--cache", metavar="DIR", help="where the tiny model is kept (default: the user's cache)")
+    bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
 
 
 def _level(parser: Any, *names: str) -> None:

@@ -23,11 +23,24 @@ from genprm.errors import ConfigError, EngineUnavailable
 from genprm.eval.bench import scale, stopping
 from genprm.eval.bench.prose import solutions
 from genprm.eval.bench.report import Report
-from genprm.eval.bench.versus import Pass, all_at_once, compared, one_by_one, same_verdicts, speedup
+from genprm.eval.bench.versus import (
+    Pass,
+    all_at_once,
+    changed,
+    compared,
+    one_by_one,
+    same_verdicts,
+    saved,
+    speedup,
+)
 from genprm.sandbox.trials.figures import Figure
 from genprm.show import stdout
+from genprm.types import Stopping
 
-PARTS = ("loop", "simulated", "stopping", "scale")
+SIZES = {"loop": (32, 64), "simulated": (48, 192), "stopping": (0, 0), "scale": (0, 0)}
+"""Solutions, and calls in flight, of each part where nothing is said."""
+ALL, ONE = "at once", "one by one"
+RULES: tuple[Stopping, ...] = ("exact", "predictive")
 
 
 def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -37,8 +50,11 @@ def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
     ``loop`` also ``engine`` (None: the tiny model under ``cache``, on vLLM where it is installed, else transformers),
     ``model``, ``template``.
     """
-    if args.part not in PARTS:
-        raise ConfigError(f"unknown part {args.part!r}; there are {', '.join(PARTS)}")
+    if args.part not in SIZES:
+        raise ConfigError(f"unknown part {args.part!r}; there are {', '.join(SIZES)}")
+    args.solutions, args.concurrency = (
+        given or usual for given, usual in zip((args.solutions, args.concurrency), SIZES[args.part], strict=True)
+    )
     return _command(args)
 
 
@@ -66,52 +82,71 @@ async def _measured(args: argparse.Namespace) -> Report:
 async def loop(args: argparse.Namespace) -> Report:
     """On a real engine."""
     spec = args.engine or await asyncio.to_thread(_tiny, args)
-    passes = await _both(args, spec, args.model, args.template)
+    passes = await _passes(args, spec, args.model, args.template)
     bars = [
-        Figure("steps a second, to one by one", speedup(*passes), "x", at_least=5),
-        Figure("prefix cache", _percent(passes[0].hit_share), "%", at_least=85),
+        Figure("steps a second, to one by one", speedup(passes[ALL], passes[ONE]), "x", at_least=5),
+        Figure("prefix cache", _percent(passes[ALL].hit_share), "%", at_least=85),
+        *_stopping(passes),
     ]
-    return compared(f"The loop on {spec}", *passes, bars, _how(args, passes))
+    return compared(f"The loop on {spec}", passes, bars, _how(args, passes))
 
 
 async def simulated(args: argparse.Namespace) -> Report:
     """On the simulated server."""
     async with serving("--max-sequences", str(args.concurrency)) as url:
-        fast, slow = await _both(args, url)
-    server = fast.counters
+        passes = await _passes(args, url)
+    server = passes[ALL].counters
     idle = server["idle_s"] / (server["idle_s"] + server["busy_s"])
     bars = [
-        Figure("steps a second, to one by one", speedup(fast, slow), "x", at_least=50),
+        Figure("steps a second, to one by one", speedup(passes[ALL], passes[ONE]), "x", at_least=50),
         Figure("engine without any request", 100 * idle, "%", at_most=5),
         Figure("requests running, on average", server["sequence_s"] / server["busy_s"]),
         Figure("server behind its clock, most", 1000 * server["late_s"], "ms"),
-        Figure("prefix cache", _percent(fast.hit_share), "%", at_least=85),
+        Figure("prefix cache", _percent(passes[ALL].hit_share), "%", at_least=85),
+        *_stopping(passes),
     ]
-    return compared("The loop on a simulated 7B on one H100", fast, slow, bars, _how(args, (fast, slow)))
+    return compared("The loop on a simulated 7B on one H100", passes, bars, _how(args, passes))
 
 
-async def _both(
+async def _passes(
     args: argparse.Namespace, spec: str, model: str | None = None, template: str | None = None
-) -> tuple[Pass, Pass]:
-    """Everything at once, then one by one for ``--sequential`` seconds, with the same engine and sandbox."""
+) -> dict[str, Pass]:
+    """With the same engine and sandbox: everything at once, then one by one for ``--sequential`` seconds, then at once
+    with votes that stop. They vote by majority, so that agreement is what it is among the verdicts."""
     made = solutions(args.solutions, args.steps, args.seed)
     async with open_critic(
         spec,
         model=model,
         template=template,
         n=args.n,
+        vote="majority",
         stopping="none",
         seed=args.seed,
         concurrency=args.concurrency,
     ) as critic:
         await _warmed(critic, args)
         _tell(f"{args.solutions} solutions at once")
-        fast = await all_at_once(critic, made, spec)
+        passes = {ALL: await all_at_once(critic, made, spec)}
         _tell(f"one by one, for {args.sequential_s:g} s at most")
-        slow = await one_by_one(
+        passes[ONE] = await one_by_one(
             critic.engine, critic.sandbox, critic.protocol, critic.method, made, args.sequential_s, spec
         )
-    return fast, slow
+        for rule in RULES:
+            _tell(f"at once, stopping {rule}")
+            method = replace(critic.method, stopping=rule)
+            stopping = Critic(critic.engine, critic.sandbox, critic.protocol, method, concurrency=args.concurrency)
+            passes[rule] = await all_at_once(stopping, made, spec)
+    return passes
+
+
+def _stopping(passes: dict[str, Pass]) -> list[Figure]:
+    every, exact, predictive = (passes[name] for name in (ALL, *RULES))
+    return [
+        Figure("exact: rationales saved", saved(every, exact), "%", at_least=27),
+        Figure("exact: verdicts changed", changed(every, exact), "%", at_most=0),
+        Figure("predictive: rationales saved", saved(every, predictive), "%", at_least=50),
+        Figure("predictive: verdicts changed", changed(every, predictive), "%", at_most=1),
+    ]
 
 
 async def _warmed(critic: Critic, args: argparse.Namespace) -> None:
@@ -121,16 +156,16 @@ async def _warmed(critic: Critic, args: argparse.Namespace) -> None:
     await critic.sandbox.warmed()
 
 
-def _how(args: argparse.Namespace, passes: tuple[Pass, Pass]) -> dict[str, Any]:
-    both, same = same_verdicts(*passes)
+def _how(args: argparse.Namespace, passes: dict[str, Pass]) -> dict[str, Any]:
+    both, same = same_verdicts(passes[ALL], passes[ONE])
+    agreed = passes[ALL].agreement
     return {
         "solutions": args.solutions,
         "steps": args.steps,
-        "votes": args.n,
+        "votes": f"{args.n} by majority, {100 * agreed:.0f} % agree",
         "in flight": args.concurrency,
-        "stopping": "none",
         "seed": args.seed,
-        "same verdict both ways": f"{same} of {both} steps",
+        "same verdict one by one": f"{same} of {both} steps",
     }
 
 

@@ -28,6 +28,8 @@ class Pass:
     rationales: int = 0
     seconds: float = 0.0
     usage: Usage = Usage()
+    agreeing: int = 0
+    """Rationales that said what most of their step said."""
     outcomes: Counter[str] = field(default_factory=Counter)
     counters: dict[str, float] = field(default_factory=dict)
     """By how much the engine's own counters grew."""
@@ -38,6 +40,7 @@ class Pass:
         self.steps += 1
         self.rationales += len(step.rationales)
         self.usage += step.usage
+        self.agreeing += max(step.votes.yes, step.votes.no)
         self.outcomes.update(rationale.outcome for rationale in step.rationales)
         self.verdicts[solution.id, step.step] = step.correct
 
@@ -45,6 +48,11 @@ class Pass:
     def rate(self) -> float:
         """Steps per second."""
         return self.steps / self.seconds
+
+    @property
+    def agreement(self) -> float:
+        """Share of rationales that said what most of their step said."""
+        return self.agreeing / max(self.rationales, 1)
 
     @property
     def hit_share(self) -> float | None:
@@ -133,21 +141,31 @@ def _float(text: str) -> float:
         return 0.0
 
 
-def compared(title: str, fast: Pass, slow: Pass | None, bars: Sequence[Figure], how: dict[str, Any]) -> Report:
-    """The two side by side. Seconds and tokens a step are sums over its rationales."""
-    passes = [fast] if slow is None else [fast, slow]
-    rows = [_row(name, unit, value, passes) for name, unit, value in _FIGURES]
-    return Report(title, ("at once", "one by one")[: len(passes)], tuple(rows), tuple(bars), how)
+def compared(title: str, passes: Mapping[str, Pass], bars: Sequence[Figure], how: dict[str, Any]) -> Report:
+    """Side by side. Seconds and tokens a step are sums over its rationales."""
+    rows = [_row(name, unit, value, [*passes.values()]) for name, unit, value in _FIGURES]
+    return Report(title, tuple(passes), tuple(rows), tuple(bars), how)
 
 
-def speedup(fast: Pass, slow: Pass | None) -> float | None:
-    return fast.rate / slow.rate if slow and slow.steps else None
+def speedup(fast: Pass, slow: Pass) -> float | None:
+    return fast.rate / slow.rate if slow.steps else None
 
 
-def same_verdicts(fast: Pass, slow: Pass) -> tuple[int, int]:
+def same_verdicts(one: Pass, other: Pass) -> tuple[int, int]:
     """Steps that both judged, and those of them on which they agree."""
-    both = fast.verdicts.keys() & slow.verdicts.keys()
-    return len(both), sum(fast.verdicts[step] == slow.verdicts[step] for step in both)
+    both = one.verdicts.keys() & other.verdicts.keys()
+    return len(both), sum(one.verdicts[step] == other.verdicts[step] for step in both)
+
+
+def saved(all_votes: Pass, stopped: Pass) -> float:
+    """Of the rationales that all votes took, the share that was not sampled, in percent."""
+    return 100 * (1 - stopped.rationales / all_votes.rationales)
+
+
+def changed(all_votes: Pass, stopped: Pass) -> float:
+    """Of the steps, the share that came out differently, in percent."""
+    both, same = same_verdicts(all_votes, stopped)
+    return 100 * (both - same) / both
 
 
 def _row(name: str, unit: str, value: Any, passes: Sequence[Pass]) -> Row:

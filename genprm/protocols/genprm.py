@@ -95,10 +95,10 @@ class GenPRMProtocol:
     def rationale(self, solution: Solution, step: int, earlier: Sequence[str], sampling: Sampling) -> Conversation:
         draft = Draft(ANALYZE.format(t=step + 1) if self.analyze else "")
         messages = self.messages(solution, step, earlier)
-        talk = _Talk(messages, solution.problem.text, replace(sampling, logprobs=LOGPROBS))
+        talk = _Talk(messages, solution.problem.text, sampling)
         analysis = ""
         if self.analyze:
-            written = yield from talk.write(draft, self.max_tokens, STOP_ANALYSIS)
+            written = yield from talk.write(draft, self.max_tokens, STOP_ANALYSIS, logprobs=0)
             if written.finish == "stop" and not draft.text.endswith(STOP_ANALYSIS):
                 draft.text = draft.text.rstrip("\n") + "\n" + STOP_ANALYSIS
             analysis = draft.text.removeprefix(ANALYZE.format(t=step + 1)).partition("</analyze>")[0].strip()
@@ -178,9 +178,13 @@ class _Talk:
     and what the last call wrote. Engines that count no prompt tokens: what was written."""
     _first_prompt: int | None = None
 
-    def write(self, draft: Draft, max_tokens: int, *stop: str) -> Generator[Request, Completion, Completion]:
+    def write(
+        self, draft: Draft, max_tokens: int, *stop: str, logprobs: int = LOGPROBS
+    ) -> Generator[Request, Completion, Completion]:
+        """Alternatives at each token cost time, so none are asked for where no verdict can stand."""
         prompt = Prompt(self.messages, draft.text, self.problem)
-        written = yield from draft.generate(prompt, replace(self.sampling, max_tokens=max_tokens, stop=stop))
+        sampling = replace(self.sampling, max_tokens=max_tokens, stop=stop, logprobs=logprobs)
+        written = yield from draft.generate(prompt, sampling)
         if self._first_prompt is None:
             self._first_prompt = written.usage.prompt_tokens
         grown = written.usage.prompt_tokens - self._first_prompt + written.usage.completion_tokens
