@@ -305,7 +305,7 @@ def served(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     flags = ["--host=127.0.0.1", f"--port={port}", "--served-model-name=tiny-qwen", "--enforce-eager"]
     flags += ["--no-enable-chunked-prefill", "--block-size=32", "--max-num-seqs=16", "--enable-prompt-tokens-details"]
-    flags += [f"--kv-cache-memory-bytes={1 << 30}"]
+    flags += ["--dtype=float32", f"--kv-cache-memory-bytes={1 << 30}"]
     # What ``vllm serve`` runs; the command itself does not know its own version in the builds for CPU.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={folder}", *flags]
     quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
