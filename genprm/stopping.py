@@ -34,7 +34,7 @@ from genprm.types import Method
 _GRID = [(i + 0.5) / 40 for i in range(40)]
 _PRIOR_STEPS = 4.0
 """How many steps' worth the uniform prior counts for beside the steps that are seen."""
-_FIRST_FIT = 32
+_FIRST_FIT = 8
 """Steps before the first fit; the next ones come each time that their number has grown by half."""
 _ROUNDS = 30
 _MOST_KNOWN = 1 << 16

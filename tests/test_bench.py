@@ -336,7 +336,8 @@ def test_the_comparison_gives_rates_by_the_step() -> None:
     slow = passed(5, 10.0)
     assert speedup(fast, slow) == 20
     assert speedup(fast, Pass()) is None
-    figures = {row["name"]: row for row in compared("t", {"at once": fast, "one by one": slow}, (), {}).record()["figures"]}
+    record = compared("t", {"at once": fast, "one by one": slow}, (), {}).record()
+    figures = {row["name"]: row for row in record["figures"]}
     assert figures["steps a second"]["at once"] == 10
     assert figures["engine a step"]["one by one"] == 2
     assert figures["… of them cached"]["at once"] == 80

@@ -13,7 +13,7 @@ from genprm.types import Prompt, Sampling
 
 _SCHEMA = re.compile(r"response_format|json_schema|structured|guided|grammar", re.IGNORECASE)
 _FEW_LOGPROBS = 5
-_EXTENSIONS = ("top_k", "repetition_penalty", "include_stop_str_in_output", "no_stop_trim")
+_EXTENSIONS = ("top_k", "repetition_penalty", "include_stop_str_in_output", "no_stop_trim", "add_special_tokens")
 
 
 class Dialect:
@@ -32,7 +32,9 @@ class Dialect:
         body: dict[str, Any] = {"model": model, **self._sampling_fields(sampling)}
         logprobs = sampling.logprobs if self._most_logprobs is None else min(sampling.logprobs, self._most_logprobs)
         if text is not None:
-            return body | {"prompt": text} | ({"logprobs": logprobs} if logprobs else {})
+            body |= {"prompt": text} | ({"logprobs": logprobs} if logprobs else {})
+            # Templates write the beginning-of-text token themselves; a second one is not what models were trained on.
+            return body | ({"add_special_tokens": False} if self._extended else {})
         body["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
         if logprobs:
             body |= {"logprobs": True, "top_logprobs": logprobs}

@@ -25,6 +25,7 @@ _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode promises that these are no characters; two that a prompt does not contain surround its spellings."""
 _TRIAL = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"), Message("user", "u"))
 """What every template must take."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTEXT = 8
 """Tokens before a text that can change how its own first tokens read."""
 
@@ -76,6 +77,7 @@ class Renderer:
             EngineRefused: the chat template refuses the conversation.
         """
         text, spelt = self._text(prompt)
+        text = _SURROGATES.sub("\ufffd", text)  # halves of a pair, which JSON can carry and no tokenizer takes
         ids: tuple[int, ...] = ()
         at = 0
         if prompt.seam and text.startswith(prompt.seam.text):
