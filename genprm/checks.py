@@ -13,7 +13,7 @@ from genprm.sandbox import Result, Sandbox, Session
 
 
 @dataclass(eq=False, slots=True)
-class _State:
+class State:
     """A namespace, by what ran in it."""
 
     past: Sequence[tuple[str, float]] = ()
@@ -22,7 +22,7 @@ class _State:
     """A process that is in this state now."""
     standing: int = 0
     """Places here."""
-    following: "dict[str, tuple[asyncio.Task[Result], _State]]" = field(default_factory=dict)
+    following: "dict[str, tuple[asyncio.Task[Result], State]]" = field(default_factory=dict)
     """What came of each code that was run from here."""
 
 
@@ -31,13 +31,17 @@ class CheckTree:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._root = _State()
+        self._root = State()
         self._sessions: set[Session] = set()
         self._tasks: set[asyncio.Task[Result]] = set()
 
     def start(self) -> "Place":
         """An empty namespace."""
         return Place(self, self._root)
+
+    def at(self, state: State) -> "Place":
+        """A place in a state that another one has been in."""
+        return Place(self, state)
 
     async def close(self) -> None:
         """End what still runs, and give back every process."""
@@ -47,22 +51,22 @@ class CheckTree:
         for session in self._sessions:
             session.close()
 
-    def begin(self, state: _State, code: str) -> tuple[asyncio.Task[Result], _State]:
+    def begin(self, state: State, code: str) -> tuple[asyncio.Task[Result], State]:
         """Run ``code`` from ``state``, in a task of its own: who asked first may be cancelled, the others wait on."""
-        after = _State()
+        after = State()
         task = asyncio.create_task(self._run(state, after, code))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task, after
 
-    async def _run(self, state: _State, after: _State, code: str) -> Result:
+    async def _run(self, state: State, after: State, code: str) -> Result:
         session = await self._session_in(state)
         self._sessions.add(session)
         result = await session.run(code)
         after.session, after.past = session, session.past
         return result
 
-    async def _session_in(self, state: _State) -> Session:
+    async def _session_in(self, state: State) -> Session:
         """A session in that state that nobody else will use."""
         if state.session is None:
             return self._sandbox.session(state.past)
@@ -75,7 +79,7 @@ class CheckTree:
 class Place:
     """Where one rationale stands."""
 
-    def __init__(self, tree: CheckTree, state: _State) -> None:
+    def __init__(self, tree: CheckTree, state: State) -> None:
         self._tree = tree
         self._state = state
         state.standing += 1
@@ -91,16 +95,13 @@ class Place:
         self._state.standing += 1
         return await asyncio.shield(task), reused
 
-    def mark(self) -> _State:
-        """Where it stands now, for :meth:`back_to`."""
+    @property
+    def state(self) -> State:
+        """Where it stands now."""
         return self._state
 
-    def back_to(self, mark: _State) -> None:
-        """Stand where it stood then, as if nothing had been run since."""
+    def back_to(self, state: State) -> None:
+        """Stand where it stood before, as if nothing had been run since."""
         self._state.standing -= 1
-        self._state = mark
-        mark.standing += 1
-
-    def fork(self) -> "Place":
-        """A second place here, for a rationale that goes on from what this one has run."""
-        return Place(self._tree, self._state)
+        self._state = state
+        state.standing += 1

@@ -90,7 +90,7 @@ class Sampler:
         part of a long solution that is cut off moves in a few strides, and a prefix cache stays of use between them.
         Without any of them, and still too long, the outcome is ``too_long``.
         """
-        account, mark = _Account(), place.mark()
+        account, begun = _Account(), place.state
         self._load.begin()
         try:
             while True:
@@ -105,7 +105,7 @@ class Sampler:
                         break
                     earlier = earlier[(len(earlier) + 1) // 2 :]
                     account.checks = ()
-                    place.back_to(mark)
+                    place.back_to(begun)
         finally:
             self._load.end()
         return account.close(rationale, sample), earlier

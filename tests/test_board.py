@@ -127,6 +127,24 @@ def test_a_sample_that_joins_late_writes_first_what_it_lacks() -> None:
         assert {r.checks[0].result.stdout for r in done.steps[3].rationales} == {"check 4\n"}
 
 
+def test_with_the_predictive_rule_who_joins_late_goes_on_from_anothers_past() -> None:
+    solutions = [replace(SOLUTION, id=str(n)) for n in range(24)]
+    runs = {}
+    for stopping in ("exact", "predictive"):
+        engine = Chancy(2)
+        method = Method("s", "genprm", n=8, stopping=stopping, stop_error=0.02)
+        runs[stopping] = many(engine, method, solutions)
+    done = runs["predictive"]
+    n = {name: sum(c.usage.rationales for c in run.values()) for name, run in runs.items()}
+    assert n["predictive"] < 0.85 * n["exact"]
+    joined = [c for c in done.values() if len(c.steps[3].rationales) > len(c.steps[2].rationales)]
+    assert joined
+    for critique in done.values():
+        for step in critique.steps:  # the state is that of the past it goes on from
+            assert {r.checks[0].result.stdout for r in step.rationales} == {f"check {step.step + 1}\n"}
+            assert all(r.left_out == 0 for r in step.rationales)
+
+
 def test_stopping_and_stopping_at_the_first_error_go_together() -> None:
     solutions = [replace(SOLUTION, id=str(n)) for n in range(8)]
     everything = many(Chancy(8), Method("s", "genprm", n=8), solutions)

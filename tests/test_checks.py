@@ -79,7 +79,7 @@ def test_a_fork_goes_on_from_what_was_run() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         first = tree.start()
         await first.run("x = 1")
-        forks = [first.fork() for _ in range(3)]
+        forks = [tree.at(first.state) for _ in range(3)]
         for n, place in enumerate(forks):
             assert (await place.run(f"x += {n}\nprint(x)"))[0].stdout == f"{n + 1}\n"
         assert (await first.run("print(x)"))[0].stdout == "1\n"
