@@ -63,6 +63,8 @@ class Board:
             rationales += [cell.rationale for cell in await asyncio.gather(*(self._cell(step, s) for s in asked))]
             values = [value for r in rationales if (value := voting.vote_value(r, self._method.vote)) is not None]
         self._rule.learn(values)
+        if self._method.context == "first" and step > 0:
+            (await self._cell(step - 1, 0)).after.place.leave()
         return self._judged(step, rationales)
 
     def judged(self, step: int) -> StepCritique:
@@ -71,8 +73,10 @@ class Board:
         return self._judged(step, [cell.result().rationale for cell in cells if cell.done()])
 
     async def close(self) -> None:
-        await cancelled(self._cells.values())
-        await self._tree.close()
+        try:
+            await cancelled(self._cells.values())
+        finally:
+            await self._tree.close()
 
     def _judged(self, step: int, rationales: list[Rationale]) -> StepCritique:
         return voting.judge_step(step, rationales, self._method.vote, self._method.threshold)
@@ -90,6 +94,8 @@ class Board:
         rationale, kept = await self._sampler.sample(self._solution, step, sample, past.earlier, past.place)
         if self._method.context != "none":
             rationale = replace(rationale, left_out=step - len(kept))
+        if self._method.context == "none" or (self._method.context == "first" and sample > 0):
+            past.place.leave()
         failure = None
         if rationale.outcome in ("engine_error", "too_long"):
             failure = rationale.outcome, f"{rationale.error} (step {step + 1})"

@@ -54,26 +54,31 @@ class CheckTree:
     def begin(self, state: State, code: str) -> tuple[asyncio.Task[Result], State]:
         """Run ``code`` from ``state``, in a task of its own: who asked first may be cancelled, the others wait on."""
         after = State()
-        task = asyncio.create_task(self._run(state, after, code))
+        # Settled here and not in the task: of those who leave in one turn of the loop only the last takes the process.
+        session, forked = state.session, state.standing > 0
+        if not forked:
+            state.session = None
+        task = asyncio.create_task(self._run(state, session, forked, after, code))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task, after
 
-    async def _run(self, state: State, after: State, code: str) -> Result:
-        session = await self._session_in(state)
+    async def _run(self, state: State, session: Session | None, forked: bool, after: State, code: str) -> Result:
+        if session is None:
+            session = self._sandbox.session(state.past)
+        elif forked:  # somebody may want to go another way from here
+            session = await session.fork()
         self._sessions.add(session)
         result = await session.run(code)
         after.session, after.past = session, session.past
         return result
 
-    async def _session_in(self, state: State) -> Session:
-        """A session in that state that nobody else will use."""
-        if state.session is None:
-            return self._sandbox.session(state.past)
-        if state.standing:  # somebody may want to go another way from here
-            return await state.session.fork()
-        session, state.session = state.session, None
-        return session
+    def abandon(self, state: State) -> None:
+        """Nobody stands there any more: its process can go. Who comes back runs again what led there."""
+        if state.session is not None and all(task.done() for task, _ in state.following.values()):
+            state.session.close()
+            self._sessions.discard(state.session)
+            state.session = None
 
 
 class Place:
@@ -105,3 +110,9 @@ class Place:
         self._state.standing -= 1
         self._state = state
         state.standing += 1
+
+    def leave(self) -> None:
+        """The rationale is done, and none goes on from this place."""
+        self._state.standing -= 1
+        if not self._state.standing:
+            self._tree.abandon(self._state)

@@ -253,7 +253,11 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         help="an option of the engine: any of vLLM's (tensor_parallel_size=2), device=cpu of hf, patience_s=60 of http",
     )
     engine.add_argument(
-        "--concurrency", type=int, default=64, metavar="N", help="rationales in flight at once (default: %(default)s)"
+        "--concurrency",
+        type=int,
+        default=64,
+        metavar="N",
+        help="calls to the engine in flight at once (default: %(default)s)",
     )
     method = parser.add_argument_group("method")
     method.add_argument("--protocol", default="genprm", help="genprm (default), chat or judge")

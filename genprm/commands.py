@@ -18,7 +18,7 @@ import msgspec
 from genprm import records
 from genprm.api import open_critic
 from genprm.critic import Critic
-from genprm.errors import ConfigError, InputError
+from genprm.errors import ConfigError, EngineLost, InputError
 from genprm.inputs import read_solutions
 from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest, key
@@ -58,7 +58,9 @@ async def _critique(args: argparse.Namespace, solutions: list[Solution]) -> int:
 async def _watched(critic: Critic, solution: Solution, printer: Printer, run: Run | None) -> int:
     """One critique, each step shown as soon as it is judged."""
     printer.begin(solution)
-    result = await critic.critique(solution, on_step=lambda step: printer.step(solution, step))
+    # Not as a single critique: an engine that is lost ends the command, and is no result to keep.
+    async with aclosing(critic.critique_many([solution], lambda step: printer.step(solution, step))) as critiques:
+        result = await anext(critiques)
     printer.end(result)
     if run:
         run.append(result)
@@ -77,7 +79,13 @@ async def _in_order(
                 left.pop()
                 yield ready.pop(name)
             else:
-                result = await anext(critiques)
+                try:
+                    result = await anext(critiques)
+                except EngineLost:
+                    for name in [key(solution) for solution in reversed(left)]:
+                        if name in ready:
+                            yield ready[name]
+                    raise
                 ready[key(result.solution)] = result
                 if run:
                     run.append(result)
@@ -167,7 +175,9 @@ def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solu
     """All that the results depend on, and nothing else: a run goes on only with the same."""
     return {
         **dataclasses.asdict(critic.method),
-        "engine_options": sorted(args.engine_option),
+        "template": args.template,
+        # Those of a client say how long it waits and the like.
+        "engine_options": [] if "://" in args.engine else sorted(args.engine_option),
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,

@@ -70,11 +70,14 @@ class Critic:
             return Critique(solution, self.method, "failed", error=f"{type(error).__name__}: {error}")
         raise AssertionError("a stream ends in a critique")
 
-    async def critique_many(self, solutions: Iterable[Solution]) -> AsyncGenerator[Critique, None]:
+    async def critique_many(
+        self, solutions: Iterable[Solution], on_step: Callable[[StepCritique], None] | None = None
+    ) -> AsyncGenerator[Critique, None]:
         """Critiques as they are done, in the order of their ends; no more solutions are held than are in flight.
 
         Raises:
-            EngineLost: the engine has gone. What failed of that is not handed out, so that it is judged again.
+            EngineLost: the engine has gone. What lacks rationales for that is not handed out, so that it is judged
+                again.
         """
         load, waiting, exhausted = self._load, iter(solutions), False
         running: set[asyncio.Task[Critique]] = set()
@@ -84,22 +87,22 @@ class Critic:
             done.append(task)
             load.changed.set()
 
-        load.lost = None
+        n_lost = load.n_lost
         try:
             while running or not exhausted:
                 while not exhausted and not done and (load.room or not running):
                     if (solution := next(waiting, None)) is None:
                         exhausted = True
                         break
-                    running.add(task := asyncio.create_task(self.critique(solution)))
+                    running.add(task := asyncio.create_task(self.critique(solution, on_step)))
                     task.add_done_callback(finished)
                     await _begun()
                 while done:
                     running.discard(task := done.pop())
                     critique = task.result()
-                    if not (load.lost and critique.failed):
+                    if load.n_lost == n_lost or not _lacks_rationales(critique):
                         yield critique
-                if load.lost:
+                if load.lost and load.n_lost > n_lost:
                     raise load.lost
                 load.changed.clear()
                 if running and not (load.room and not exhausted):
@@ -150,15 +153,15 @@ class Critic:
 
     async def _judgements(self, solution: Solution) -> Critique:
         tree = CheckTree(self.sandbox)
+        tasks = [
+            asyncio.create_task(self._sampler.sample(solution, 0, sample, (), tree.start()))
+            for sample in range(self.method.n)
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._sampler.sample(solution, 0, sample, (), tree.start()))
-                    for sample in range(self.method.n)
-                ]
+            judgements = tuple(rationale for rationale, _ in await asyncio.gather(*tasks))
         finally:
+            await cancelled(tasks)
             await tree.close()
-        judgements = tuple(task.result()[0] for task in tasks)
         steps = voting.steps_from_indices(judgements, len(solution.steps))
         return self._whole(solution, voting.judge_indices(judgements), steps, judgements, judgements)
 
@@ -206,6 +209,12 @@ def _require_sound(method: Method, protocol: CritiqueProtocol, concurrency: int)
         raise ConfigError("a vote over first-error indices needs every step: it cannot stop at the first error")
     if protocol.scope == "solution" and (method.vote != "index" or method.threshold != 0.5):
         raise ConfigError(f"protocol {protocol.name} names indices: it votes by index, without a threshold")
+
+
+def _lacks_rationales(critique: Critique) -> bool:
+    """Whether the engine failed somewhere in it."""
+    sampled = [*critique.judgements, *(rationale for step in critique.steps for rationale in step.rationales)]
+    return critique.failed or any(rationale.outcome == "engine_error" for rationale in sampled)
 
 
 async def _begun() -> None:

@@ -23,7 +23,9 @@ class Load:
         self.changed = asyncio.Event()
         """Set whenever room may have come."""
         self.lost: EngineLost | None = None
-        """The engine is gone for good."""
+        """What was said when the engine went for good."""
+        self.n_lost = 0
+        """Calls that came to that."""
         self._rationales = 0
         self._checking = 0
 
@@ -118,9 +120,7 @@ class Sampler:
             while True:
                 if isinstance(request, Generate):
                     text = request.prompt.opening
-                    completion = await self._complete(request)
-                    account.call(completion)
-                    request = talk.send(completion)
+                    request = talk.send(await self._complete(request, account))
                 elif isinstance(request, Execute):
                     result, reused = await self._load.check(place, request.code)
                     account.check(request.code, result, reused)
@@ -133,11 +133,21 @@ class Sampler:
         except EngineError as error:
             if isinstance(error, EngineLost):
                 self._load.lost = error
+                self._load.n_lost += 1
             return Rationale(0, "engine_error", text, error=str(error))
 
-    async def _complete(self, request: Generate) -> Completion:
+    async def _complete(self, request: Generate, account: _Account) -> Completion:
         async with self._load.calls:
-            return await self._engine.complete(request.prompt, request.sampling)
+            began = time.perf_counter()
+            try:
+                completion = await self._engine.complete(request.prompt, request.sampling)
+            except PromptTooLong:
+                raise
+            except EngineError:
+                account.usage += Usage(calls=1, engine_s=time.perf_counter() - began)
+                raise
+        account.call(completion)
+        return completion
 
     def _sampling(self, solution: Solution, step: int, sample: int) -> Sampling:
         """The same seed gives the same rationale whatever else is in flight."""

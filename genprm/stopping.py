@@ -126,7 +126,8 @@ class Predictive(_Settling):
     def learn(self, values: Sequence[float]) -> None:
         if not values:
             return
-        self._seen[round(sum(values), 1), len(values)] += 1
+        grain = 10 if self._n <= 8 else 2  # so that many votes do not make a fit long
+        self._seen[round(sum(values) * grain) / grain, len(values)] += 1
         self._n_seen += 1
         if self._n_seen >= self._next_fit:
             self._next_fit += self._n_seen // 2

@@ -149,6 +149,9 @@ class Session:
             except SandboxError:
                 self._drop()
                 return forked
+            except BaseException:
+                forked.close()
+                raise
             self._worker.idle_cpu_s = self._worker.cpu_s()
             if worker is not None:
                 forked._worker, forked._steps, forked._fresh = worker, self._steps, True

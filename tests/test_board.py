@@ -14,7 +14,19 @@ from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import ConfigError, EngineLost, PromptTooLong
 from genprm.protocols import GenPRMProtocol
 from genprm.sandbox import Sandbox
-from genprm.types import NO_ERROR, Completion, Context, Critique, Method, Problem, Prompt, Sampling, Solution, Usage
+from genprm.types import (
+    NO_ERROR,
+    Completion,
+    Context,
+    Critique,
+    Method,
+    Problem,
+    Prompt,
+    Sampling,
+    Solution,
+    StepCritique,
+    Usage,
+)
 
 SOLUTION = Solution(Problem("What is 1 + 2 + 3 + 4?"), tuple(f"Step {k}: we add {k}." for k in range(1, 5)), "s")
 
@@ -190,6 +202,30 @@ def test_the_accounts_add_up() -> None:
     assert done.seconds > 0.4
 
 
+@pytest.mark.parametrize("context", ["first", "none"])
+def test_no_more_processes_are_kept_than_somebody_may_go_on_from(context: Context) -> None:
+    long = replace(SOLUTION, steps=tuple(f"Step {k}: we add {k}." for k in range(1, 13)))
+
+    class Different(Chancy):
+        async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+            done = await super().complete(prompt, sampling)
+            text = done.text.replace("print(", f"print({sampling.seed}, ")  # no two samples write the same check
+            return replace(done, text=text)
+
+    async def main() -> int:
+        left = 0
+        async with Sandbox(policy="off", spares=0) as sandbox:
+            method = Method("s", "genprm", n=3, context=context)
+            critic = Critic(Different(), sandbox, GenPRMProtocol(), method, concurrency=3)
+            async with aclosing(critic.stream(long)) as parts:
+                async for part in parts:
+                    if isinstance(part, StepCritique) and part.step == 11:
+                        left = sum(session._worker is not None for session in sandbox._sessions)
+        return left
+
+    assert asyncio.run(main()) <= 3
+
+
 # --- windows -------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +299,6 @@ def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None
 
     done, taken = asyncio.run(main())
     assert 1 <= len(done) <= 25
-    assert all(critique.outcome == "ok" for critique in done)
+    assert all(r.outcome == "ok" for critique in done for step in critique.steps for r in step.rationales)
     assert taken < 45
     assert {critique.first_error for critique in done} == {NO_ERROR}

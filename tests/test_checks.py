@@ -112,3 +112,29 @@ def test_failures_are_shared_too_and_the_state_before_them_stays() -> None:
         assert n_run(sandbox) == 3
 
     run(work)
+
+
+def test_those_who_part_in_the_same_moment_all_keep_what_was_run() -> None:
+    """Only the last one takes the process itself; had the first taken it, the others would have to run it all again."""
+
+    async def work(tree: CheckTree, sandbox: Sandbox) -> None:
+        places = [tree.start() for _ in range(4)]
+        for place in places:
+            await place.run("x = 8")
+        parted = await asyncio.gather(*(place.run(f"print(x + {n})") for n, place in enumerate(places)))
+        assert [result.stdout for result, _ in parted] == ["8\n", "9\n", "10\n", "11\n"]
+        assert all(not {"replayed", "state_lost"} & set(result.flags) for result, _ in parted)
+
+    run(work)
+
+
+def test_a_place_that_is_left_gives_its_process_back_and_can_be_come_back_to() -> None:
+    async def work(tree: CheckTree, sandbox: Sandbox) -> None:
+        place = tree.start()
+        await place.run("x = 3")
+        state = place.state
+        place.leave()
+        assert state.session is None
+        assert (await tree.at(state).run("print(x)"))[0].stdout == "3\n"
+
+    run(work)

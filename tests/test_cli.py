@@ -281,6 +281,40 @@ def test_rows_that_the_engine_failed_on_are_judged_again_when_asked(rows: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_rows", [30, 1])
+def test_a_server_that_goes_for_good_ends_the_run_which_then_goes_on(rows: Path, tmp_path: Path, n_rows: int) -> None:
+    left = 10 if n_rows > 1 else 0
+    patient = False
+
+    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        nonlocal left
+        if path == "/models":
+            return models("GenPRM-1.5B")
+        if left == 0 and not patient:
+            return 503, {"error": {"message": "closed for the day"}}
+        left -= 1
+        return completion("{Yes}$\n</output>\n")
+
+    with serving(answer) as url:
+        command = ["critique", str(rows), "--engine", url, "--run", str(tmp_path / "run"), "--concurrency", "4"]
+        command += ["--option", "analyze=false", "--option", "verify=false", "--limit", str(n_rows)]
+        command += ["--split", "one"] if n_rows == 1 else []
+        first = genprm(*command, "--engine-option", "patience_s=1")
+        assert first.returncode == 3
+        assert "closed for the day" in first.stderr
+        assert "the same command goes on from here" in first.stderr
+        kept = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
+        assert all(critique["outcome"] == "ok" for critique in kept)
+        assert len(kept) < n_rows
+        patient = True
+        again = genprm(*command, "--engine-option", "patience_s=60")  # how long one waits is not part of the recipe
+    assert again.returncode == 0
+    kept = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
+    assert len({critique["solution"]["id"] for critique in kept}) == len(kept) == n_rows
+    assert again.stdout.count("No error found.") == n_rows
+
+
+@pytest.mark.slow
 def test_the_judge_end_to_end(rows: Path, tmp_path: Path) -> None:
     script = tmp_path / "judge.jsonl"
     script.write_text('{"texts": ["Step two is odd. \\\\boxed{1}", "All is well. \\\\boxed{-1}", "Hm."]}')

@@ -69,9 +69,8 @@ def test_the_sampling_and_the_stops_are_the_published_ones() -> None:
         ("\n```\n", "</output>\n"),
         ("\n```\n", "</output>\n"),
     ]
-    assert {(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.logprobs) for s in samplings} == {
-        (0.6, 0.95, 20, 1.0, 20)
-    }
+    assert {(s.temperature, s.top_p, s.top_k, s.repetition_penalty) for s in samplings} == {(0.6, 0.95, 20, 1.0)}
+    assert [s.logprobs for s in samplings] == [0, 20, 20]  # no verdict can stand in the analysis
     assert samplings[0].max_tokens == 2048
 
 

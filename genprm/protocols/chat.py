@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.protocols.genprm import Verdict, code_blocks, format_output
+from genprm.protocols.material import material
 from genprm.protocols.verdicts import KEY, read_verdict
 from genprm.types import Completion, Message, Outcome, Prompt, Rationale, Sampling, Solution
 
@@ -75,11 +76,7 @@ BLOCKS = 4
 _THOUGHT = re.compile(r"\s*<(think|thinking|thought)>", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</(?:think|thinking|thought)>", re.IGNORECASE)
 _PYTHON = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)\b[^\n]*$", re.IGNORECASE | re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
-_TEMPLATE_MARKS = re.compile(
-    r"<(?=[|｜]|/?(?:s|bos|eos|think|thinking|start_of_turn|end_of_turn|paragraph_\d{1,9})>)|\[(?=/?INST\])",
-    re.IGNORECASE,
-)
+_LINE = re.compile(r"^.*$", re.MULTILINE)
 _TURN = re.compile(r"\n\n--- (?:user|assistant) ---\n\n")
 _TURN_LINE = re.compile(r"^--- (?=(?:user|assistant) ---$)", re.MULTILINE)
 
@@ -127,7 +124,7 @@ class ChatProtocol:
         bare = step - len(earlier)
         turns = [Message("system", SYSTEM + (WITH_CODE if self.verify else WITHOUT_CODE))]
         shown = [_paragraph(solution, k) for k in range(bare + 1)]
-        opening = ["Problem:", _material(solution.problem.text), "Solution:", *shown, JUDGE.format(k=bare + 1)]
+        opening = ["Problem:", material(solution.problem.text), "Solution:", *shown, JUDGE.format(k=bare + 1)]
         turns.append(Message("user", "\n\n".join(opening)))
         for k, rationale in enumerate(earlier, bare + 1):
             turns += split(rationale)
@@ -147,7 +144,7 @@ class ChatProtocol:
             outputs = []
             for code in blocks:
                 outputs.append(format_output((yield from talk.draft.execute(code))))
-            talk.ask(OUTPUT.format(output=_material("\n".join(outputs))))
+            talk.ask(OUTPUT.format(output=material("\n".join(outputs))))
             if spent >= self.max_tokens:
                 break
         return "\n\n".join(filter(None, prose))
@@ -238,16 +235,11 @@ def _kept(text: str) -> str:
     return _TURN_LINE.sub("--- \u200b", text.strip()) or NO_REPLY
 
 
-def _material(text: str) -> str:
-    """Text that is judged, with a zero-width space in whatever could pose as a turn, a thought or a paragraph."""
-    return _TEMPLATE_MARKS.sub(lambda found: found.group() + "\u200b", text)
-
-
 def _paragraph(solution: Solution, k: int) -> str:
-    return f"<paragraph_{k + 1}>\n{_material(solution.steps[k])}\n</paragraph_{k + 1}>"
+    return f"<paragraph_{k + 1}>\n{material(solution.steps[k])}\n</paragraph_{k + 1}>"
 
 
 def _up_to(text: str, n_blocks: int) -> str:
     """``text`` up to the end of its n-th block of Python."""
-    ends = [fence.end() for fence in _FENCE.finditer(text)]
+    ends = [line.end() for line in _LINE.finditer(text) if line[0].strip() == "```"]  # as ``code_blocks`` sees them
     return text[: ends[bisect_left(ends, n_blocks, key=lambda end: len(code_blocks(text[:end])[0]))]]

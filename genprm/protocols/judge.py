@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft
+from genprm.protocols.material import material
 from genprm.types import NO_ERROR, Message, Prompt, Sampling, Solution
 
 _BOXED = re.compile(r"\\boxed\s{0,3}\{\s{0,3}(?:\\text\s{0,3}\{\s{0,3})?(-?\d{1,6})\s{0,3}\}")
@@ -57,10 +58,10 @@ class JudgeProtocol:
 
     def question(self, solution: Solution) -> str:
         tagged = "\n\n".join(
-            f"<paragraph_{k}>\n{text}\n</paragraph_{k}>" for k, text in enumerate(solution.steps, self.base)
+            f"<paragraph_{k}>\n{material(text)}\n</paragraph_{k}>" for k, text in enumerate(solution.steps, self.base)
         )
         # Filled in one pass: braces or field names in a problem stay what they are.
-        return INSTRUCTIONS.format(base=self.base, problem=solution.problem.text, solution=tagged)
+        return INSTRUCTIONS.format(base=self.base, problem=material(solution.problem.text), solution=tagged)
 
 
 def read_index(text: str, n_steps: int, base: Literal[0, 1]) -> int | None:
