@@ -81,6 +81,7 @@ def test_chain_keeps_a_samples_own_rationales_and_its_own_state() -> None:
         assert [r.checks[0].result.stdout for r in step.rationales] == [f"check {step.step + 1}\n"] * 3
 
 
+@pytest.mark.slow
 def test_first_goes_on_from_sample_0_in_text_and_in_state() -> None:
     engine = Chancy(8)
     done = one(engine, Method("s", "genprm", n=6, context="first"))
@@ -107,6 +108,7 @@ def test_none_judges_every_step_for_itself_and_all_at_once() -> None:
 # --- stopping ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", get_args(Context))
 def test_the_exact_rule_names_the_same_steps_for_fewer_rationales(context: Context) -> None:
     solutions = [replace(SOLUTION, id=str(n)) for n in range(12)]
@@ -124,6 +126,7 @@ def test_the_exact_rule_names_the_same_steps_for_fewer_rationales(context: Conte
     assert sum(c.usage.calls for c in stopped.values()) == 3 * n[0]
 
 
+@pytest.mark.slow
 def test_a_sample_that_joins_late_writes_first_what_it_lacks() -> None:
     late = [
         done
@@ -139,6 +142,7 @@ def test_a_sample_that_joins_late_writes_first_what_it_lacks() -> None:
         assert {r.checks[0].result.stdout for r in done.steps[3].rationales} == {"check 4\n"}
 
 
+@pytest.mark.slow
 def test_with_the_predictive_rule_who_joins_late_goes_on_from_anothers_past() -> None:
     solutions = [replace(SOLUTION, id=str(n)) for n in range(24)]
     runs = {}
@@ -157,6 +161,7 @@ def test_with_the_predictive_rule_who_joins_late_goes_on_from_anothers_past() ->
             assert all(r.left_out == 0 for r in step.rationales)
 
 
+@pytest.mark.slow
 def test_stopping_and_stopping_at_the_first_error_go_together() -> None:
     solutions = [replace(SOLUTION, id=str(n)) for n in range(8)]
     everything = many(Chancy(8), Method("s", "genprm", n=8), solutions)
@@ -202,6 +207,7 @@ def test_the_accounts_add_up() -> None:
     assert done.seconds > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["first", "none"])
 def test_no_more_processes_are_kept_than_somebody_may_go_on_from(context: Context) -> None:
     long = replace(SOLUTION, steps=tuple(f"Step {k}: we add {k}." for k in range(1, 13)))
@@ -262,6 +268,7 @@ def test_what_never_fits_is_too_long_and_no_verdict_is_made_up() -> None:
     assert "do not fit 300" in done.error
 
 
+@pytest.mark.slow
 def test_every_step_sees_all_paragraphs_however_little_fits() -> None:
     engine = Narrow(1000)
     one(engine, Method("s", "genprm"))

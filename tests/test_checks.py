@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import pytest
+
 from genprm.checks import CheckTree
 from genprm.sandbox import Sandbox
 
@@ -39,6 +41,7 @@ def test_the_same_code_in_the_same_state_runs_once() -> None:
     run(work)
 
 
+@pytest.mark.slow
 def test_the_same_code_in_another_state_runs_again() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         one, two = tree.start(), tree.start()
@@ -63,6 +66,7 @@ def test_where_two_part_neither_sees_the_other() -> None:
     run(work)
 
 
+@pytest.mark.slow
 def test_one_that_comes_late_to_a_state_that_has_moved_on_finds_it_all_the_same() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         early, late = tree.start(), tree.start()
@@ -75,6 +79,7 @@ def test_one_that_comes_late_to_a_state_that_has_moved_on_finds_it_all_the_same(
     run(work)
 
 
+@pytest.mark.slow
 def test_a_fork_goes_on_from_what_was_run() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         first = tree.start()
@@ -87,6 +92,7 @@ def test_a_fork_goes_on_from_what_was_run() -> None:
     run(work)
 
 
+@pytest.mark.slow
 def test_who_is_cancelled_does_not_take_the_result_from_the_others() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         one, two = tree.start(), tree.start()
@@ -101,6 +107,7 @@ def test_who_is_cancelled_does_not_take_the_result_from_the_others() -> None:
     run(work)
 
 
+@pytest.mark.slow
 def test_failures_are_shared_too_and_the_state_before_them_stays() -> None:
     async def work(tree: CheckTree, sandbox: Sandbox) -> None:
         one, two = tree.start(), tree.start()

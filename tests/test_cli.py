@@ -108,6 +108,7 @@ def test_a_right_solution_has_no_error() -> None:
     assert "No error found." in done.stdout
 
 
+@pytest.mark.slow
 def test_standard_input_and_json() -> None:
     done = genprm(
         "critique", "-", "--json", "--problem", "What is 3 * 4 + 2?", stdin="Step 1: 3 * 4 = 13\nStep 2: so 15"
@@ -119,11 +120,13 @@ def test_standard_input_and_json() -> None:
     assert critique.method.engine == "symbolic"
 
 
+@pytest.mark.slow
 def test_colour_on_a_terminal(tmp_path: Path) -> None:
     done = genprm("critique", str(ROOT / "examples" / "bakery.md"), FORCE_COLOR="1", COLUMNS="100")
     assert "\x1b[1;31m✗ wrong" in done.stdout
 
 
+@pytest.mark.slow
 def test_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     hostile = tmp_path / "hostile.txt"
     hostile.write_text(
@@ -176,6 +179,7 @@ def table(output: str) -> str:
     return "\n".join(line for line in output.splitlines() if "time" not in line and "report:" not in line)
 
 
+@pytest.mark.slow
 def test_processbench(rows: Path, direct: list[str], tmp_path: Path) -> None:
     done = genprm("eval", "processbench", "--data", str(rows), *direct, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -337,6 +341,7 @@ def test_a_vote_over_indices_shows_what_was_named(tmp_path: Path, direct: list[s
     assert "Label: step 2." in done.stdout
 
 
+@pytest.mark.slow
 def test_many_rows_are_judged_at_once_and_shown_in_order(rows: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.jsonl"
     script.write_text('{"text": "{Yes}$\\n</output>\\n", "delay_s": 0.2}')
@@ -475,6 +480,7 @@ def test_a_wrong_key(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_server_end_to_end(tmp_path: Path) -> None:
     """Raw prompts to a server on loopback, P(Yes) from its log-probabilities."""
     logprobs = {

@@ -144,6 +144,7 @@ def test_the_same_seed_gives_the_same_critique_whatever_else_is_in_flight() -> N
     assert [r.verdict for s in other.steps for r in s.rationales] != verdicts[0]
 
 
+@pytest.mark.slow
 def test_steps_are_handed_out_as_soon_as_they_are_judged() -> None:
     class Slow(ScriptedEngine):
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
@@ -185,6 +186,7 @@ def test_an_engine_that_fails_for_good_leaves_no_verdict_and_says_so() -> None:
     assert [step.reward for step in done.steps] == [None, None, None]
 
 
+@pytest.mark.slow
 def test_a_check_that_never_ends_is_one_time_out_and_not_a_hang() -> None:
     looping = ScriptedEngine(
         [
@@ -210,6 +212,7 @@ async def _all(critic: Critic, solutions: Sequence[Solution]) -> list[Critique]:
         return [done async for done in critiques]
 
 
+@pytest.mark.slow
 def test_many_solutions_share_one_bound() -> None:
     busy = most = 0
 
