@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from genprm.critic import Critic
+from genprm.engines.connections import Connections
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.outages import Health, Trouble
 from genprm.errors import EngineError, EngineLost, EngineUnavailable
@@ -170,6 +171,53 @@ def test_waiting_for_a_connection_is_no_failure() -> None:
 
     assert with_engine(server, work, connections=2, timeout_s=0.3) == {"fine": 20}
     assert len(server.asked) == 20
+
+
+def test_a_call_cancelled_at_any_moment_leaves_the_next_one_a_connection() -> None:
+    async def cancelled_after(n_steps: int, url: str) -> None:
+        engine = OpenAIEngine(url, "m")
+        call = asyncio.create_task(outcome(engine, "cancelled"))
+        for _ in range(n_steps):  # of the event loop: some end between the connection and the request
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert await asyncio.wait_for(outcome(engine, "next"), 5) == "fine"
+        await engine.close()
+
+    with serving(Server(lambda text, at: None)) as url:
+        for n_steps in range(40):
+            asyncio.run(cancelled_after(n_steps, url))
+
+
+def test_a_closed_engine_says_so() -> None:
+    server = Server(lambda text, at: time.sleep(0.2))
+
+    async def work(engine: OpenAIEngine) -> None:
+        flying = [asyncio.create_task(outcome(engine, "x")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await engine.close()
+        assert await asyncio.gather(*flying) == ["EngineLost"] * 3
+        with pytest.raises(EngineUnavailable, match="/v1: closed"):
+            await engine.complete(turn("later"), Sampling())
+
+    with_engine(server, work)
+
+
+@pytest.mark.parametrize("broken", [RuntimeError("a bug"), asyncio.CancelledError()])
+def test_all_connections_are_closed_also_where_one_breaks(broken: BaseException) -> None:
+    async def main() -> None:
+        connections = Connections("http://127.0.0.1:1/v1", None)
+
+        async def breaks() -> None:
+            raise broken
+
+        with connections.one() as first, connections.one() as second:
+            first.aclose = breaks  # type: ignore[method-assign]
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await connections.close()
+        assert second.is_closed
+
+    asyncio.run(main())
 
 
 # --- the server is away ---------------------------------------------------------------------------------------------

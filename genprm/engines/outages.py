@@ -145,8 +145,7 @@ class Health:
             self._alarm.cancel()
         if self._prober is not None:
             self._prober.cancel()
-        if self._outage is not None:
-            self._give_up(f"{self._where}: closed")
+        self._give_up(f"{self._where}: closed")
 
     async def _ask_until_back(self, outage: _Outage, trouble: Trouble) -> None:
         while True:
@@ -209,7 +208,7 @@ class Health:
             self._next_at = max(self._next_at, now)
 
     def _give_up(self, why: str) -> None:
-        self.lost = why
+        self.lost = self.lost or why
         now = asyncio.get_running_loop().time()
         for clock in self._clocks:
             if not clock.expired():
