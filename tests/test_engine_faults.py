@@ -163,6 +163,25 @@ def test_a_body_that_drips_is_no_answer() -> None:
     assert with_engine(server, work, timeout_s=0.3, patience_s=0.0, on_trouble=lambda _: None) < 1.5
 
 
+@pytest.mark.usefixtures("quick_waits")
+def test_a_call_that_takes_the_server_down_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are answered in between; each time, a probe finds the server away before it is back."""
+    monkeypatch.setattr("genprm.engines.openai.OUTAGES", 4)
+    is_down = False
+
+    def trouble(text: str, at: float) -> Any:
+        nonlocal is_down
+        was_down, is_down = is_down, text == "poison"
+        return "hang up" if was_down or is_down else None
+
+    async def work(engine: OpenAIEngine) -> dict[str, int]:
+        return await asyncio.wait_for(outcomes(engine, "poison", *map(str, range(20, 30))), 20)
+
+    server = Server(trouble)
+    assert with_engine(server, work, on_trouble=lambda _: None) == {"fine": 10, "EngineUnavailable": 1}
+    assert server.texts().count("poison") in range(4, 9)
+
+
 def test_waiting_for_a_connection_is_no_failure() -> None:
     server = Server(lambda text, at: time.sleep(0.05))
 
@@ -351,6 +370,37 @@ def test_a_prober_that_breaks_leaves_nobody_waiting() -> None:
         health = Health("there", 300.0, broken, lambda _: None)
         with pytest.raises(EngineLost, match="there: RuntimeError: a bug"):
             await health.is_own(Trouble("HTTP 500"), time.monotonic())
+
+    asyncio.run(main())
+
+
+def test_a_slow_pace_is_left_as_soon_as_the_server_answers() -> None:
+    """Calls that wait go by the pace of the day; they hold no places in a far future."""
+
+    async def main() -> float:
+        health = Health("there", 300.0, asyncio.Event().wait, lambda _: None)  # type: ignore[arg-type]
+        health._pace_s = 0.2
+        health._left_at = began = time.monotonic()
+        waiting = [asyncio.create_task(health.turn()) for _ in range(50)]  # 10 s at that pace
+        await asyncio.sleep(0.01)
+        for _ in range(200):
+            health.answered()
+        await asyncio.gather(*waiting)
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 0.8
+
+
+def test_calls_that_wait_for_their_turn_or_rest_are_told_at_once_that_the_server_is_lost() -> None:
+    async def main() -> None:
+        health = Health("there", 300.0, asyncio.Event().wait, lambda _: None)  # type: ignore[arg-type]
+        health._pace_s = 60.0
+        health._left_at = time.monotonic()
+        waiting = [asyncio.create_task(wait) for wait in (health.turn(), health.turn(), health.rest(60.0))]
+        await asyncio.sleep(0.01)
+        health.close()
+        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+        assert [type(error) for error in told] == [EngineLost] * 3
 
     asyncio.run(main())
 

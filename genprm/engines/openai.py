@@ -29,7 +29,9 @@ T = TypeVar("T")
 TRIES = 5
 """Of one call that fails while the server answers others."""
 BUSY_TRIES = 50
-"""Of one call that is refused for being one too many, while the server answers others."""
+"""Of one call in all, most of them refused for being one too many."""
+OUTAGES = 20
+"""Of one call that fails each time because the server goes away: it may be what takes it down."""
 HANG_S = 120.0
 """A call that takes this long, and five times as long as any other has, hangs."""
 _PROBE_S = 30.0
@@ -100,7 +102,7 @@ class OpenAIEngine:
         """See :class:`~genprm.engines.base.Engine`.
 
         Raises:
-            EngineUnavailable: this call fails each time while the server answers others.
+            EngineUnavailable: this call fails each time while the server answers others, or takes it down.
             EngineLost: the server has answered nothing for as long as one has patience.
             PromptTooLong: prompt and budget do not fit the model's window, as far as the server tells.
             EngineRefused: it says no.
@@ -154,7 +156,7 @@ class OpenAIEngine:
 
     async def _answered(self, path: str, content: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         """One call, tried again while the failure may pass."""
-        tries = own = 0
+        tries = own = outages = 0
         self._path = path
         while True:
             await self._health.turn()
@@ -169,12 +171,15 @@ class OpenAIEngine:
             else:
                 self._note(time.monotonic() - sent_at)
                 return answer
-            if await self._health.is_own(trouble, sent_at):
-                tries += 1
-                own += not trouble.busy
-                if own == TRIES or tries == BUSY_TRIES:
-                    raise EngineUnavailable(f"no answer from {self._here} after {tries} tries: {trouble}")
-                await asyncio.sleep(back_off(tries - 1) if trouble.wait_s is None else trouble.wait_s)
+            is_own = await self._health.is_own(trouble, sent_at)
+            tries += 1
+            if not trouble.busy:
+                own += is_own
+                outages += not is_own
+            if own == TRIES or outages == OUTAGES or tries == BUSY_TRIES:
+                raise EngineUnavailable(f"no answer from {self._here} after {tries} tries: {trouble}")
+            if is_own:
+                await self._health.rest(back_off(tries - 1) if trouble.wait_s is None else trouble.wait_s)
 
     async def _send(self, method: str, path: str, content: bytes | None, limit_s: float) -> dict[str, Any]:
         """One try. Raises Trouble where the failure may pass."""
