@@ -18,7 +18,7 @@ import httpx
 from genprm.engines.connections import KEYS, Connections, most_connections
 from genprm.engines.dialect import Dialect
 from genprm.engines.outages import Health, Trouble, back_off
-from genprm.engines.replies import Fit, NotTheAPI, decoded, error_text, is_too_long, read_completion
+from genprm.engines.replies import NotTheAPI, decoded, error_text, is_cut, is_too_long, read_completion
 from genprm.engines.templates import Template, template_for
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
 from genprm.records import to_json
@@ -73,7 +73,8 @@ class OpenAIEngine:
         self._slots = asyncio.Semaphore(most_connections(connections))
         self._health = Health(self._here, patience_s, self._probe, on_trouble)
         self._dialect = Dialect(lambda line: on_trouble(f"{self._here}: {line}"))
-        self._fit = Fit()
+        self._window: int | None = None
+        """Of the model, in tokens, where the server tells."""
         self._path = "/chat/completions"
         self._answers = 0
         self._slowest_s = 0.0
@@ -91,7 +92,7 @@ class OpenAIEngine:
         try:
             served = await engine._served(optional=model is not None)
             engine.model = _chosen(model, list(served), url)
-            engine._fit.window = served.get(engine.model)
+            engine._window = served.get(engine.model)
             engine.name = f"{url}#{engine.model}"
         except BaseException:
             await engine.close()
@@ -116,10 +117,10 @@ class OpenAIEngine:
 
         async with self._slots:
             completion = await self._understood(path, prompt, text, sampling, read)
-        n_chars = len(text) if text is not None else sum(len(m.content) for m in prompt.messages)
-        if self._fit.is_cut(completion, n_chars, sampling.max_tokens):
-            n_tokens = completion.usage.prompt_tokens
-            raise PromptTooLong(f"{self._here} cut what did not fit: {n_chars} characters, {n_tokens} tokens read")
+        if is_cut(completion, sampling.max_tokens, self._window):
+            usage = completion.usage
+            said = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens fill its window of {self._window}"
+            raise PromptTooLong(f"{self._here} cut what did not fit: {said}")
         return completion
 
     async def close(self) -> None:
