@@ -314,7 +314,7 @@ def test_in_the_end_all_calls_are_told_at_once() -> None:
         assert time.perf_counter() - began < 0.1
         assert len(server.asked) == n_asked
 
-    with_engine(server, work, patience_s=0.6, on_trouble=said.append)
+    with_engine(server, work, patience_s=0.8, on_trouble=said.append)
     assert said[0].endswith("waiting up to 1 s")
 
 
