@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from genprm.critic import Critic
+from genprm.engines.connections import Connections
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.outages import Health, Trouble
 from genprm.errors import EngineError, EngineLost, EngineUnavailable
@@ -162,6 +163,25 @@ def test_a_body_that_drips_is_no_answer() -> None:
     assert with_engine(server, work, timeout_s=0.3, patience_s=0.0, on_trouble=lambda _: None) < 1.5
 
 
+@pytest.mark.usefixtures("quick_waits")
+def test_a_call_that_takes_the_server_down_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are answered in between; each time, a probe finds the server away before it is back."""
+    monkeypatch.setattr("genprm.engines.openai.OUTAGES", 4)
+    is_down = False
+
+    def trouble(text: str, at: float) -> Any:
+        nonlocal is_down
+        was_down, is_down = is_down, text == "poison"
+        return "hang up" if was_down or is_down else None
+
+    async def work(engine: OpenAIEngine) -> dict[str, int]:
+        return await asyncio.wait_for(outcomes(engine, "poison", *map(str, range(20, 30))), 20)
+
+    server = Server(trouble)
+    assert with_engine(server, work, on_trouble=lambda _: None) == {"fine": 10, "EngineUnavailable": 1}
+    assert server.texts().count("poison") in range(4, 9)
+
+
 def test_waiting_for_a_connection_is_no_failure() -> None:
     server = Server(lambda text, at: time.sleep(0.05))
 
@@ -170,6 +190,53 @@ def test_waiting_for_a_connection_is_no_failure() -> None:
 
     assert with_engine(server, work, connections=2, timeout_s=0.3) == {"fine": 20}
     assert len(server.asked) == 20
+
+
+def test_a_call_cancelled_at_any_moment_leaves_the_next_one_a_connection() -> None:
+    async def cancelled_after(n_steps: int, url: str) -> None:
+        engine = OpenAIEngine(url, "m")
+        call = asyncio.create_task(outcome(engine, "cancelled"))
+        for _ in range(n_steps):  # of the event loop: some end between the connection and the request
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert await asyncio.wait_for(outcome(engine, "next"), 5) == "fine"
+        await engine.close()
+
+    with serving(Server(lambda text, at: None)) as url:
+        for n_steps in range(40):
+            asyncio.run(cancelled_after(n_steps, url))
+
+
+def test_a_closed_engine_says_so() -> None:
+    server = Server(lambda text, at: time.sleep(0.2))
+
+    async def work(engine: OpenAIEngine) -> None:
+        flying = [asyncio.create_task(outcome(engine, "x")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await engine.close()
+        assert await asyncio.gather(*flying) == ["EngineLost"] * 3
+        with pytest.raises(EngineUnavailable, match="/v1: closed"):
+            await engine.complete(turn("later"), Sampling())
+
+    with_engine(server, work)
+
+
+@pytest.mark.parametrize("broken", [RuntimeError("a bug"), asyncio.CancelledError()])
+def test_all_connections_are_closed_also_where_one_breaks(broken: BaseException) -> None:
+    async def main() -> None:
+        connections = Connections("http://127.0.0.1:1/v1", None)
+
+        async def breaks() -> None:
+            raise broken
+
+        with connections.one() as first, connections.one() as second:
+            first.aclose = breaks  # type: ignore[method-assign]
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await connections.close()
+        assert second.is_closed
+
+    asyncio.run(main())
 
 
 # --- the server is away ---------------------------------------------------------------------------------------------
@@ -247,7 +314,7 @@ def test_in_the_end_all_calls_are_told_at_once() -> None:
         assert time.perf_counter() - began < 0.1
         assert len(server.asked) == n_asked
 
-    with_engine(server, work, patience_s=0.6, on_trouble=said.append)
+    with_engine(server, work, patience_s=0.8, on_trouble=said.append)
     assert said[0].endswith("waiting up to 1 s")
 
 
@@ -303,6 +370,37 @@ def test_a_prober_that_breaks_leaves_nobody_waiting() -> None:
         health = Health("there", 300.0, broken, lambda _: None)
         with pytest.raises(EngineLost, match="there: RuntimeError: a bug"):
             await health.is_own(Trouble("HTTP 500"), time.monotonic())
+
+    asyncio.run(main())
+
+
+def test_a_slow_pace_is_left_as_soon_as_the_server_answers() -> None:
+    """Calls that wait go by the pace of the day; they hold no places in a far future."""
+
+    async def main() -> float:
+        health = Health("there", 300.0, asyncio.Event().wait, lambda _: None)  # type: ignore[arg-type]
+        health._pace_s = 0.2
+        health._left_at = began = time.monotonic()
+        waiting = [asyncio.create_task(health.turn()) for _ in range(50)]  # 10 s at that pace
+        await asyncio.sleep(0.01)
+        for _ in range(200):
+            health.answered()
+        await asyncio.gather(*waiting)
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 0.8
+
+
+def test_calls_that_wait_for_their_turn_or_rest_are_told_at_once_that_the_server_is_lost() -> None:
+    async def main() -> None:
+        health = Health("there", 300.0, asyncio.Event().wait, lambda _: None)  # type: ignore[arg-type]
+        health._pace_s = 60.0
+        health._left_at = time.monotonic()
+        waiting = [asyncio.create_task(wait) for wait in (health.turn(), health.turn(), health.rest(60.0))]
+        await asyncio.sleep(0.01)
+        health.close()
+        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+        assert [type(error) for error in told] == [EngineLost] * 3
 
     asyncio.run(main())
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from genprm.engines.connections import most_connections
+from genprm.engines.dialect import Dialect
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.templates import chatml, deepseek_r1, template_for
 from genprm.errors import ConfigError, EngineError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
@@ -105,6 +106,9 @@ def test_no_opening_goes_to_chat() -> None:
         ({}, ("</analyze>\n",), "x</analyze>\n"),
         ({"stop_reason": None}, ("</analyze>\n",), "x"),
         ({"finish_reason": "length"}, ("</analyze>\n",), "x"),
+        ({"finish_reason": None}, ("</analyze>\n",), "x"),
+        ({"finish_reason": "content_filter"}, ("</analyze>\n",), "x"),
+        ({"finish_reason": None, "stop_reason": "</analyze>\n"}, ("</analyze>\n",), "x</analyze>\n"),
     ],
 )
 def test_stop_strings_that_the_server_cut_off_are_put_back(
@@ -127,6 +131,14 @@ def test_failures_that_may_pass_are_tried_again(status: int | None) -> None:
     answer, bodies = answering(trouble, trouble, completion("fine"))
     assert asked(answer).text == "fine"
     assert [body["max_tokens"] for body in bodies] == [2048, 1, 1, 2048]  # the call, two probes, the call
+
+
+@pytest.mark.usefixtures("quick_waits")
+@pytest.mark.parametrize("ended", ["abort", "error"])
+def test_a_completion_that_the_server_broke_off_is_tried_again(ended: str) -> None:
+    answer, bodies = answering(completion("I was just", ended), completion("fine"))
+    assert asked(answer).text == "fine"
+    assert len(bodies) == 3  # a probe between them
 
 
 @pytest.mark.usefixtures("quick_waits")
@@ -159,6 +171,21 @@ def test_a_final_no_is_not_asked_again(status: int, said: str) -> None:
         {"choices": [{"text": 5}]},
         {"choices": [{"text": "a", "logprobs": {"tokens": ["a"]}}]},
         {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]},
+        {"choices": [{"text": "a", "logprobs": {"tokens": [None], "token_logprobs": [-1.0]}}]},
+        {"choices": [{"text": "a", "logprobs": {"content": [{"token": 5, "logprob": -1.0}]}}]},
+        {
+            "choices": [
+                {
+                    "text": "a",
+                    "logprobs": {
+                        "content": [
+                            {"token": "a", "logprob": -1.0, "top_logprobs": [{"token": None, "logprob": -1.0}]},
+                        ]
+                    },
+                }
+            ]
+        },
+        {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": [-(10**400)]}}]},
         {"choices": "x"},
         [],
     ],
@@ -235,6 +262,25 @@ def test_a_strict_server_is_asked_without_extensions() -> None:
     assert with_engine(answer, twice) == "fine"
     assert len(seen) == 3  # refused once, and not asked that way again
     assert seen[1] == seen[2] == {"model", "prompt", "temperature", "top_p", "max_tokens", "stop", "seed", "logprobs"}
+
+
+def test_no_limits_are_asked_for_too() -> None:
+    """What is left out is filled in from the model's own generation_config.json."""
+    answer, bodies = answering(completion("fine"))
+    asked(answer, sampling=Sampling(top_k=0, repetition_penalty=1.0))
+    assert (bodies[0]["top_k"], bodies[0]["repetition_penalty"]) == (-1, 1.0)
+
+
+def test_calls_refused_together_teach_one_thing() -> None:
+    """Those that come second are refused for what has been learnt already, whatever else their refusal names."""
+    said: list[str] = []
+    dialect = Dialect(said.append)
+    body = dialect.body("m", Prompt((Message("user", "?"),)), None, Sampling(logprobs=20, schema={"type": "object"}))
+    for _ in range(2):
+        dialect.learn("unknown top_k; known are logprobs, response_format", body)
+    other = dialect.body("m", Prompt((Message("user", "?"),)), None, Sampling(logprobs=20, schema={"type": "object"}))
+    assert set(body) - set(other) == {"top_k", "repetition_penalty"}
+    assert said == []
 
 
 def test_an_error_in_a_good_answer_is_said() -> None:
@@ -454,25 +500,15 @@ def test_a_budget_cut_in_silence_is_noticed(reply: dict[str, Any], window: int |
             asked(answer)
 
 
-def test_a_prompt_shortened_in_silence_is_noticed() -> None:
-    """As by servers that keep the last 2,048 tokens and say nothing."""
+def test_many_characters_a_token_are_no_cut_prompt() -> None:
+    """Spaces, or another language: the same server reads 1.5 characters into a token, and 8 into others."""
+    answer, _ = answering(*[used(600, 5, "stop")] * 10)
 
-    def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
-        if path == "/models":
-            return models(MODEL)
-        return used(min(len(body["prompt"]) // 4, 2048), 5, "stop")
+    async def denser(engine: OpenAIEngine) -> None:
+        for size in [900] * 10 + [4800]:
+            await engine.complete(Prompt((Message("user", "x" * size),), "y"), Sampling())
 
-    async def longer(engine: OpenAIEngine) -> list[str]:
-        outcomes = []
-        for size in [*range(200, 1100, 100), 6000, 8000, 12000, 20000, 80000, 300]:
-            try:
-                await engine.complete(Prompt((Message("user", "x" * size),), "y"), Sampling())
-                outcomes.append("fine")
-            except PromptTooLong:
-                outcomes.append("cut")
-        return outcomes
-
-    assert with_engine(answer, longer) == ["fine"] * 12 + ["cut"] * 2 + ["fine"]
+    with_engine(answer, denser)
 
 
 CONVERSATION = Prompt(

@@ -1,5 +1,6 @@
 """Connections to one server: who it is, the key, and a client for each call in flight."""
 
+import asyncio
 import os
 import resource
 import ssl
@@ -36,24 +37,41 @@ class Connections:
         if (first.base_url.port or 0) > 65535:
             raise ConfigError(f"{url!r} is no address: ports end at 65535")
         self.base = str(first.base_url).rstrip("/")
-        self._clients = [first]
+        self._clients = {first}
         self._free = [first]
+        self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def one(self) -> Iterator[httpx.AsyncClient]:
-        """A client that nobody else uses; the one used last first, so that few connections stay busy."""
-        if not self._free:
-            self._clients.append(self._client())
-            self._free.append(self._clients[-1])
-        client = self._free.pop()
+        """A client that nobody else uses; the one used last first, so that few connections stay busy.
+
+        One whose call was broken off is not used again: a cancel at the wrong moment leaves its only connection busy
+        for ever.
+        """
+        client = self._free.pop() if self._free else self._client()
+        self._clients.add(client)
         try:
             yield client
-        finally:
+        except BaseException:
+            self._drop(client)
+            raise
+        if client in self._clients:  # not closed meanwhile
             self._free.append(client)
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
+        """All of them, also where one cannot be closed, or this is cancelled."""
+        self._free.clear()
+        for client in list(self._clients):
+            self._drop(client)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _drop(self, client: httpx.AsyncClient) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+            task = asyncio.create_task(client.aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(

@@ -46,7 +46,7 @@ class Dialect:
     def learn(self, refusal: str, body: dict[str, Any]) -> None:
         """From the words in which ``body`` was refused. Bodies are other ones afterwards, if there is anything to learn
         from them; many calls in flight may be refused for the same reason."""
-        if self._extended and any(name in refusal for name in _EXTENSIONS if name in body):
+        if any(name in refusal for name in _EXTENSIONS if name in body):
             self._extended = False
         elif "response_format" in body and _SCHEMA.search(refusal):
             self._do_without_schema()
@@ -82,11 +82,8 @@ class Dialect:
 
 def _extensions(sampling: Sampling) -> dict[str, Any]:
     """What vLLM and SGLang know beyond the API. Where a server does not, protocols put stop strings back themselves."""
-    fields: dict[str, Any] = {}
-    if sampling.top_k:
-        fields["top_k"] = sampling.top_k
-    if sampling.repetition_penalty != 1.0:
-        fields["repetition_penalty"] = sampling.repetition_penalty
+    # Also where there is no limit: else, a model's generation_config.json sets one. Both take -1, SGLang no 0.
+    fields: dict[str, Any] = {"top_k": sampling.top_k or -1, "repetition_penalty": sampling.repetition_penalty}
     if sampling.stop:
         fields |= {"include_stop_str_in_output": True, "no_stop_trim": True}
     return fields

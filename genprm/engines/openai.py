@@ -18,7 +18,7 @@ import httpx
 from genprm.engines.connections import KEYS, Connections, most_connections
 from genprm.engines.dialect import Dialect
 from genprm.engines.outages import Health, Trouble, back_off
-from genprm.engines.replies import Fit, NotTheAPI, decoded, error_text, is_too_long, read_completion
+from genprm.engines.replies import NotTheAPI, decoded, error_text, is_cut, is_too_long, read_completion
 from genprm.engines.templates import Template, template_for
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
 from genprm.records import to_json
@@ -29,7 +29,9 @@ T = TypeVar("T")
 TRIES = 5
 """Of one call that fails while the server answers others."""
 BUSY_TRIES = 50
-"""Of one call that is refused for being one too many, while the server answers others."""
+"""Of one call in all, most of them refused for being one too many."""
+OUTAGES = 20
+"""Of one call that fails each time because the server goes away: it may be what takes it down."""
 HANG_S = 120.0
 """A call that takes this long, and five times as long as any other has, hangs."""
 _PROBE_S = 30.0
@@ -71,7 +73,8 @@ class OpenAIEngine:
         self._slots = asyncio.Semaphore(most_connections(connections))
         self._health = Health(self._here, patience_s, self._probe, on_trouble)
         self._dialect = Dialect(lambda line: on_trouble(f"{self._here}: {line}"))
-        self._fit = Fit()
+        self._window: int | None = None
+        """Of the model, in tokens, where the server tells."""
         self._path = "/chat/completions"
         self._answers = 0
         self._slowest_s = 0.0
@@ -89,7 +92,7 @@ class OpenAIEngine:
         try:
             served = await engine._served(optional=model is not None)
             engine.model = _chosen(model, list(served), url)
-            engine._fit.window = served.get(engine.model)
+            engine._window = served.get(engine.model)
             engine.name = f"{url}#{engine.model}"
         except BaseException:
             await engine.close()
@@ -100,7 +103,7 @@ class OpenAIEngine:
         """See :class:`~genprm.engines.base.Engine`.
 
         Raises:
-            EngineUnavailable: this call fails each time while the server answers others.
+            EngineUnavailable: this call fails each time while the server answers others, or takes it down.
             EngineLost: the server has answered nothing for as long as one has patience.
             PromptTooLong: prompt and budget do not fit the model's window, as far as the server tells.
             EngineRefused: it says no.
@@ -114,10 +117,10 @@ class OpenAIEngine:
 
         async with self._slots:
             completion = await self._understood(path, prompt, text, sampling, read)
-        n_chars = len(text) if text is not None else sum(len(m.content) for m in prompt.messages)
-        if self._fit.is_cut(completion, n_chars, sampling.max_tokens):
-            n_tokens = completion.usage.prompt_tokens
-            raise PromptTooLong(f"{self._here} cut what did not fit: {n_chars} characters, {n_tokens} tokens read")
+        if is_cut(completion, sampling.max_tokens, self._window):
+            usage = completion.usage
+            said = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens fill its window of {self._window}"
+            raise PromptTooLong(f"{self._here} cut what did not fit: {said}")
         return completion
 
     async def close(self) -> None:
@@ -154,7 +157,7 @@ class OpenAIEngine:
 
     async def _answered(self, path: str, content: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         """One call, tried again while the failure may pass."""
-        tries = own = 0
+        tries = own = outages = 0
         self._path = path
         while True:
             await self._health.turn()
@@ -169,12 +172,15 @@ class OpenAIEngine:
             else:
                 self._note(time.monotonic() - sent_at)
                 return answer
-            if await self._health.is_own(trouble, sent_at):
-                tries += 1
-                own += not trouble.busy
-                if own == TRIES or tries == BUSY_TRIES:
-                    raise EngineUnavailable(f"no answer from {self._here} after {tries} tries: {trouble}")
-                await asyncio.sleep(back_off(tries - 1) if trouble.wait_s is None else trouble.wait_s)
+            is_own = await self._health.is_own(trouble, sent_at)
+            tries += 1
+            if not trouble.busy:
+                own += is_own
+                outages += not is_own
+            if own == TRIES or outages == OUTAGES or tries == BUSY_TRIES:
+                raise EngineUnavailable(f"no answer from {self._here} after {tries} tries: {trouble}")
+            if is_own:
+                await self._health.rest(back_off(tries - 1) if trouble.wait_s is None else trouble.wait_s)
 
     async def _send(self, method: str, path: str, content: bytes | None, limit_s: float) -> dict[str, Any]:
         """One try. Raises Trouble where the failure may pass."""

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from genprm.errors import EngineLost
 
@@ -69,29 +69,44 @@ class Health:
         self._alarm: asyncio.TimerHandle | None = None
         self._is_quiet = False
         self._pace_s = 0.0
-        self._next_at = 0.0
+        self._left_at = 0.0
+        """When the last call went out."""
         self._slowed_at = 0.0
+        self._door = asyncio.Lock()
+        self._given_up = asyncio.Event()
 
     async def turn(self) -> None:
-        """Wait until the server may be asked.
+        """Wait until the server may be asked: first come, first served, at today's pace and not an earlier one.
 
         Raises:
             EngineLost: it has been given up.
         """
-        while True:
-            if self.lost:
-                raise EngineLost(self.lost)
-            if self._outage is not None:
-                await self._outage.news.wait()
-            elif not self._pace_s:
-                return
-            else:
-                now = time.monotonic()
-                at, self._next_at = self._next_at, max(self._next_at, now) + self._pace_s
-                if at > now:
-                    await asyncio.sleep(at - now)
-                if self._outage is None and not self.lost:
+        async with self._door:
+            while True:
+                self._check()
+                wait_s = self._left_at + self._pace_s - time.monotonic()
+                if self._outage is not None:
+                    await self._outage.news.wait()
+                elif self._pace_s and wait_s > 0:
+                    await self.rest(wait_s)
+                else:
+                    self._left_at = time.monotonic()
                     return
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep.
+
+        Raises:
+            EngineLost: the server has been given up, perhaps meanwhile.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._given_up.wait()
+        self._check()
+
+    def _check(self) -> None:
+        if self.lost:
+            raise EngineLost(self.lost)
 
     @contextmanager
     def watching(self, clock: asyncio.Timeout) -> Iterator[None]:
@@ -111,7 +126,10 @@ class Health:
             self._is_quiet = False
             self._say(f"{self._where}: answering again after {self._silence_s():.0f} s")
         self._answered_at = time.monotonic()
-        self._pace_s = self._pace_s * 0.95 if self._pace_s > _PACE_S / 2 else 0.0
+        if self._pace_s > _PACE_S / 2:
+            self._pace_s *= 0.95
+        elif not self._door.locked():  # while calls wait, some distance stays: they would come as a herd
+            self._pace_s = 0.0
         if self._outage is not None:
             self._end(self._outage)
 
@@ -121,8 +139,7 @@ class Health:
         Raises:
             EngineLost: it did not come back.
         """
-        if self.lost:
-            raise EngineLost(self.lost)
+        self._check()
         if self._outage is None and self._answered_at > sent_at:
             if trouble.busy:
                 self._slow_down()
@@ -136,8 +153,7 @@ class Health:
             self._pause_s = max(self._pause_s, trouble.wait_s)
         outage = self._outage
         await outage.news.wait()
-        if self.lost:
-            raise EngineLost(self.lost)
+        self._check()
         return not outage.probes
 
     def close(self) -> None:
@@ -145,8 +161,7 @@ class Health:
             self._alarm.cancel()
         if self._prober is not None:
             self._prober.cancel()
-        if self._outage is not None:
-            self._give_up(f"{self._where}: closed")
+        self._give_up(f"{self._where}: closed")
 
     async def _ask_until_back(self, outage: _Outage, trouble: Trouble) -> None:
         while True:
@@ -206,10 +221,10 @@ class Health:
         if not self._pace_s or now - self._slowed_at > 1.0:  # many calls are refused at once
             self._slowed_at = now
             self._pace_s = min(max(2 * self._pace_s, _PACE_S), _SLOWEST_PACE_S)
-            self._next_at = max(self._next_at, now)
 
     def _give_up(self, why: str) -> None:
-        self.lost = why
+        self.lost = self.lost or why
+        self._given_up.set()
         now = asyncio.get_running_loop().time()
         for clock in self._clocks:
             if not clock.expired():

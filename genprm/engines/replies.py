@@ -9,6 +9,9 @@ import msgspec
 
 from genprm.types import Completion, Finish, Sampling, Token, Usage
 
+_BROKEN_OFF = ("abort", "error")
+"""Ends of completions that are none, in the words of vLLM and SGLang; another try may go better."""
+
 
 class NotTheAPI(Exception):
     """An answer that is not what the API promises."""
@@ -29,14 +32,17 @@ def read_completion(reply: dict[str, Any], sampling: Sampling, seconds: float) -
     try:
         choice = reply["choices"][0]
         text, reasoning = _texts(choice)
-        finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        ended = choice.get("finish_reason")
+        if ended in _BROKEN_OFF:
+            raise NotTheAPI(f"the server broke the completion off: {ended}")
+        finish: Finish = "length" if ended == "length" else "stop"
         if finish == "stop":
             text = _closed(text, choice, sampling.stop)
         tokens = _tokens(choice.get("logprobs"))
         if reasoning:
             tokens = _after_reasoning(tokens, text)
         return Completion(text, finish, tokens, _usage(reply.get("usage")), seconds, reasoning)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise NotTheAPI(f"the reply is not what the API promises ({type(error).__name__})") from None
 
 
@@ -70,14 +76,14 @@ def _closed(text: str, choice: dict[str, Any], stops: tuple[str, ...]) -> str:
     """The text with the stop string that ended it, also where the server has cut it off.
 
     vLLM names it in ``stop_reason``, SGLang in ``matched_stop``. Where a server names none, it is added only if
-    there is just one that it can have been.
+    there is just one that it can have been, and the text ended of itself, not by a filter or for reasons untold.
     """
     if any(text.endswith(stop) for stop in stops):
         return text
     matched = choice.get("stop_reason", choice.get("matched_stop"))
     if isinstance(matched, str) and matched in stops:
         return text + matched
-    unnamed = "stop_reason" not in choice and "matched_stop" not in choice
+    unnamed = choice.get("finish_reason") == "stop" and "stop_reason" not in choice and "matched_stop" not in choice
     return text + stops[0] if unnamed and len(stops) == 1 else text
 
 
@@ -97,6 +103,8 @@ def _tokens(logprobs: dict[str, Any] | None) -> tuple[Token, ...]:
 
 
 def _token(text: str, logprob: float | None, top: dict[str, float | None]) -> Token:
+    if not all(isinstance(one, str) for one in (text, *top)):
+        raise TypeError("token")
     known = {text: float(value) for text, value in top.items() if value is not None}
     return Token(text, -math.inf if logprob is None else float(logprob), known)
 
@@ -155,32 +163,12 @@ def completion_limit(text: str) -> int | None:
     return int(found[1] or found[2]) if found else None
 
 
-class Fit:
-    """Notices prompts that a server has shortened, or that left no room for the budget, without a word of it."""
+def is_cut(completion: Completion, max_tokens: int, window: int | None) -> bool:
+    """Whether a server with this window (tokens; None: not told) has left less room than the budget, without a word.
 
-    def __init__(self) -> None:
-        self.window: int | None = None
-        """Of the model, in tokens, where the server tells."""
-        self._prompts = self._chars = self._tokens = 0
-
-    def is_cut(self, completion: Completion, n_chars: int, max_tokens: int) -> bool:
-        usage = completion.usage
-        whole = usage.prompt_tokens + usage.completion_tokens
-        if self.window and completion.finish == "length" and 0 < usage.completion_tokens < max_tokens:
-            return whole >= self.window - 1
-        return self._is_shortened(usage, n_chars)
-
-    def _is_shortened(self, usage: Usage, n_chars: int) -> bool:
-        """Whether twice as many characters went into a token as otherwise, in a prompt of some length.
-
-        A server that cuts 10,000 tokens to 4,096 is noticed; one that cuts 5,000 to 4,096 is not.
-        """
-        tokens = usage.prompt_tokens
-        if tokens < 50 or usage.cached_tokens > tokens:  # too short to tell, or not counted as a whole
-            return False
-        if self._prompts >= 8 and tokens >= 500 and n_chars * self._tokens > 2 * tokens * self._chars:
-            return True
-        self._prompts += 1
-        self._chars += n_chars
-        self._tokens += tokens
+    A prompt that it shortened is not noticed: the number of characters in a token differs too much to tell by it.
+    """
+    usage = completion.usage
+    if not window or completion.finish != "length" or not 0 < usage.completion_tokens < max_tokens:
         return False
+    return usage.prompt_tokens + usage.completion_tokens >= window - 1
