@@ -282,6 +282,36 @@ def test_the_store_gives_up_what_was_used_least_lately() -> None:
     assert store.longest([*one, 9])[0] == 2 * BLOCK
 
 
+def test_what_one_kept_row_gives_up_is_found_in_another() -> None:
+    store = PrefixStore(max_tokens=6 * BLOCK)
+    long, short, other = [1] * 4 * BLOCK, [1] * 2 * BLOCK, [2] * 2 * BLOCK
+    for ids in (long, short):
+        store.keep(ids, [(torch.zeros(1, len(ids), 1), torch.zeros(1, len(ids), 1))])
+    assert store.longest([*long, 9])[0] == 4 * BLOCK
+    store.keep(other, [])
+    assert store.longest([*short, 9])[0] == 2 * BLOCK
+    assert store.longest([*long, 9])[0] == 4 * BLOCK
+    assert store.first_missing(long) is None
+
+
+def test_nobody_waits_for_what_will_not_be_kept(folder: Path) -> None:
+    ids = [1] * 3 * BLOCK
+    assert PrefixStore(max_tokens=3 * BLOCK).first_missing(ids) is not None
+    assert PrefixStore(max_tokens=3 * BLOCK - 1).first_missing(ids) is None
+    reading: list[int] = []
+
+    async def work(engine: HfEngine) -> None:
+        def note(_: Any, args: Any, kwargs: Any) -> None:
+            reading.extend(kwargs["input_ids"].shape[:1] if kwargs["input_ids"].shape[1] > 1 else ())
+
+        engine._batcher._model.register_forward_pre_hook(note, with_kwargs=True)
+        await every(engine, *((prompt(), replace(FREE, seed=n)) for n in range(8)))
+
+    with_engine(folder, work, cache_tokens=0)
+    assert sum(reading) == 8
+    assert max(reading) > 1
+
+
 def test_cancelling_frees_the_place(folder: Path) -> None:
     async def work(engine: HfEngine) -> None:
         long = replace(FREE, max_tokens=1900, seed=3, stop=())
