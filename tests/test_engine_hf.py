@@ -18,7 +18,7 @@ import torch
 from genprm.engines import open_engine
 from genprm.engines.hf import HfEngine
 from genprm.engines.kv import BLOCK, PrefixStore
-from genprm.engines.rendering import Renderer
+from genprm.engines.rendering import Reader, Renderer
 from genprm.engines.sampling import choose
 from genprm.errors import ConfigError, EngineUnavailable, PromptTooLong
 from genprm.types import Completion, Message, Prompt, Sampling
@@ -177,15 +177,16 @@ def test_draws_hit_tokens_as_often_as_transformers_would(sampling: Sampling) -> 
     company = Sampling(temperature=1.0, top_p=1.0, top_k=0)  # a second row must not change the first
     rows = logits.expand(2 * n, -1)
     chosen = choose(rows, [sampling, company] * n, [seen, ()] * n, [d for draw in draws for d in (draw, draw)])[::2]
-    shares = torch.bincount(torch.tensor([one.token for one in chosen]), minlength=50) / n
+    shares = torch.bincount(torch.tensor([one.token for one in chosen if one]), minlength=50) / n
     assert (shares - warped(logits, sampling, seen)).abs().max() < 2 / n
 
 
 def test_a_draw_at_the_very_end_stays_within_the_limits() -> None:
     logits = torch.tensor([[0.0, 5.0, 4.0, -1.0]])
     almost = math.nextafter(1.0, 0.0)
-    assert choose(logits, [Sampling(temperature=1.0, top_k=2, top_p=1.0)], [()], [almost])[0].token == 2
-    assert choose(logits, [Sampling(temperature=1.0, top_k=0, top_p=0.5)], [()], [almost])[0].token == 1
+    samplings = [Sampling(temperature=1.0, top_k=2, top_p=1.0), Sampling(temperature=1.0, top_k=0, top_p=0.5)]
+    chosen = choose(logits.expand(2, -1), samplings, [()] * 2, [almost] * 2)
+    assert [one and one.token for one in chosen] == [2, 1]
 
 
 def test_stop_strings_end_the_text_and_stay_in_it(folder: Path, reference: tuple[Any, Renderer]) -> None:
@@ -282,6 +283,36 @@ def test_the_store_gives_up_what_was_used_least_lately() -> None:
     assert store.longest([*one, 9])[0] == 2 * BLOCK
 
 
+def test_what_one_kept_row_gives_up_is_found_in_another() -> None:
+    store = PrefixStore(max_tokens=6 * BLOCK)
+    long, short, other = [1] * 4 * BLOCK, [1] * 2 * BLOCK, [2] * 2 * BLOCK
+    for ids in (long, short):
+        store.keep(ids, [(torch.zeros(1, len(ids), 1), torch.zeros(1, len(ids), 1))])
+    assert store.longest([*long, 9])[0] == 4 * BLOCK
+    store.keep(other, [])
+    assert store.longest([*short, 9])[0] == 2 * BLOCK
+    assert store.longest([*long, 9])[0] == 4 * BLOCK
+    assert store.first_missing(long) is None
+
+
+def test_nobody_waits_for_what_will_not_be_kept(folder: Path) -> None:
+    ids = [1] * 3 * BLOCK
+    assert PrefixStore(max_tokens=3 * BLOCK).first_missing(ids) is not None
+    assert PrefixStore(max_tokens=3 * BLOCK - 1).first_missing(ids) is None
+    reading: list[int] = []
+
+    async def work(engine: HfEngine) -> None:
+        def note(_: Any, args: Any, kwargs: Any) -> None:
+            reading.extend(kwargs["input_ids"].shape[:1] if kwargs["input_ids"].shape[1] > 1 else ())
+
+        engine._batcher._model.register_forward_pre_hook(note, with_kwargs=True)
+        await every(engine, *((prompt(), replace(FREE, seed=n)) for n in range(8)))
+
+    with_engine(folder, work, cache_tokens=0)
+    assert sum(reading) == 8
+    assert max(reading) > 1
+
+
 def test_cancelling_frees_the_place(folder: Path) -> None:
     async def work(engine: HfEngine) -> None:
         long = replace(FREE, max_tokens=1900, seed=3, stop=())
@@ -324,21 +355,86 @@ def test_the_window_is_kept_to_the_token(folder: Path) -> None:
     with_engine(folder, work, max_model_len=100)
 
 
-def test_out_of_memory_is_told_to_those_in_flight_and_passes(folder: Path) -> None:
+async def beside(engine: HfEngine, *asked: tuple[Prompt, Sampling]) -> list[Completion | BaseException]:
+    """A long call, and others that join while it is written."""
+    long = asyncio.create_task(engine.complete(prompt(), replace(FREE, seed=1, max_tokens=200)))
+    while not engine.counters()["running"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    others = await asyncio.gather(*(engine.complete(*one) for one in asked), return_exceptions=True)
+    assert not long.done(), "the others were to join it"
+    return [await long, *others]
+
+
+def test_who_cannot_join_for_want_of_memory_does_not_harm_who_runs(folder: Path) -> None:
     async def work(engine: HfEngine) -> None:
         def full(_: Any, args: Any, kwargs: Any) -> None:
-            if len(kwargs["input_ids"]) > 4:
+            if kwargs["input_ids"].shape[1] > 200:
                 raise torch.OutOfMemoryError("CUDA out of memory")
 
         engine._batcher._model.register_forward_pre_hook(full, with_kwargs=True)
-        asked = [engine.complete(prompt("x" * n), replace(FREE, seed=n)) for n in range(6)]
+        done = await beside(engine, (prompt("x" * 900), GREEDY))
+        assert "out of memory; a smaller max_batch" in str(done[1])
+        assert isinstance(done[0], Completion)
+        assert done[0].text == (await engine.complete(prompt(), replace(FREE, seed=1, max_tokens=200))).text
+
+    with_engine(folder, work)
+
+
+def test_a_failure_of_the_running_batch_is_told_to_all_in_it_and_passes(folder: Path) -> None:
+    async def work(engine: HfEngine) -> None:
+        left = [20]
+
+        def full(_: Any, args: Any, kwargs: Any) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        engine._batcher._model.register_forward_pre_hook(full, with_kwargs=True)
+        asked = [engine.complete(prompt("x" * n), replace(FREE, seed=n, max_tokens=200)) for n in range(6)]
         done = await asyncio.gather(*asked, return_exceptions=True)
-        failed = [one for one in done if isinstance(one, EngineUnavailable)]
-        assert len(failed) > 4
-        assert {str(one).partition("; ")[2] for one in failed} == {
+        assert {str(one).partition("; ")[2] for one in done if isinstance(one, EngineUnavailable)} == {
             "a smaller max_batch, cache_tokens or max_model_len may fit"
         }
         assert (await engine.complete(prompt(), GREEDY)).text
+
+    with_engine(folder, work)
+
+
+def test_a_row_that_is_no_numbers_fails_alone(folder: Path) -> None:
+    bad, inf = torch.full((1, 4), math.nan), torch.full((1, 4), -math.inf)
+    some = torch.tensor([[0.0, 1.0, math.nan, 0.0]])
+    good = torch.tensor([[0.0, 3.0, 0.0, -math.inf]])
+    for sampling in (Sampling(temperature=0.0, logprobs=2), Sampling(temperature=1.0, logprobs=2)):
+        alone = choose(good, [sampling], [()], [0.5])[0]
+        rows = choose(torch.cat([bad, good, some, inf]), [sampling] * 4, [()] * 4, [0.5] * 4)
+        assert rows == [None, alone, None, None]
+
+    async def work(engine: HfEngine) -> None:
+        def broken(_: Any, args: Any, kwargs: Any, out: Any) -> Any:
+            for row in out.logits if kwargs["input_ids"].shape[1] > 200 else ():
+                row.fill_(math.nan)
+            return out
+
+        hook = engine._batcher._model.register_forward_hook(broken, with_kwargs=True)
+        done = await beside(engine, (prompt("x" * 900), GREEDY))
+        assert isinstance(done[0], Completion)
+        assert "logits are no numbers" in str(done[1])
+        hook.remove()
+        again = await engine.complete(prompt("x" * 900), GREEDY)
+        assert again.usage.cached_tokens < 200, "nothing is kept of what broke"
+
+    with_engine(folder, work)
+
+
+def test_an_error_at_the_last_token_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(_: Any) -> str:
+        raise RuntimeError("no such bytes")
+
+    monkeypatch.setattr(Reader, "rest", torn)
+
+    async def work(engine: HfEngine) -> None:
+        with pytest.raises(EngineUnavailable, match="no such bytes"):
+            await asyncio.wait_for(engine.complete(prompt(), replace(FREE, seed=1, max_tokens=5)), 20)
 
     with_engine(folder, work)
 

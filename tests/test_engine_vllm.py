@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,7 +27,7 @@ import httpx
 from genprm.engines import open_engine
 from genprm.engines.openai import OpenAIEngine
 from genprm.engines.rendering import Renderer
-from genprm.engines.vllm import VllmEngine
+from genprm.engines.vllm import VllmEngine, _quiet
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, PromptTooLong
 from genprm.types import Completion, Message, Prompt, Sampling
 from tests.tiny_models import make_model
@@ -156,6 +157,41 @@ def test_budgets_and_other_samplings(engine: VllmEngine, runner: asyncio.Runner)
     assert (short.finish, short.usage.completion_tokens, short.tokens) == ("length", 3, ())
 
 
+@pytest.mark.parametrize(("most", "n"), [(-1, 5), (2, 2), (0, 0)])
+def test_logprobs_within_what_the_engine_gives(
+    engine: VllmEngine, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, most: int, n: int
+) -> None:
+    """``max_logprobs`` of vLLM: -1 is no limit, and 0 none at all."""
+    monkeypatch.setattr(engine, "_most_logprobs", most)
+    done = runner.run(engine.complete(prompt(), replace(GREEDY, logprobs=5, max_tokens=3)))
+    assert len(done.tokens) == (3 if n else 0)
+    assert all(n - 1 <= len(token.top) <= n + 1 for token in done.tokens)  # ids may read alike; its own is there too
+
+
+def test_two_threads_leave_the_standard_streams_as_they_were(capfd: pytest.CaptureFixture[str]) -> None:
+    """One that begins while the other redirects, and ends after it."""
+    first = threading.Event()
+
+    def one() -> None:
+        with _quiet():
+            first.set()
+            time.sleep(0.2)
+            os.write(1, b"unseen")
+
+    def other() -> None:
+        first.wait()
+        with _quiet():
+            time.sleep(0.4)
+
+    threads = [threading.Thread(target=work) for work in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(1, b"seen")
+    assert capfd.readouterr() == ("seen", "")
+
+
 def test_a_call_that_goes_on_finds_its_tokens_in_the_cache(engine: VllmEngine, runner: asyncio.Runner) -> None:
     long = [(prompt("go on " * 20), replace(FREE, seed=n, max_tokens=100)) for n in range(16)]
     first = next(one for one in runner.run(every(engine, *long)) if one.finish == "length")
@@ -267,7 +303,15 @@ async def main():
     async with open_engine("vllm:" + sys.argv[1], options={"max_model_len": "256"}) as engine:
         done = await engine.complete(Prompt((Message("user", "?"),), "Let"), Sampling(max_tokens=4, seed=1))
         print("tokens", done.usage.completion_tokens)
-        await engine.close()
+        long = Sampling(max_tokens=200, temperature=1.0, top_p=1.0, top_k=0)
+        calls = [asyncio.create_task(engine.complete(Prompt((Message("user", "?"),), "a"), long)) for _ in range(9)]
+        while not engine.counters()["running"]:
+            await asyncio.sleep(0.001)
+        calls += [asyncio.create_task(engine.complete(Prompt((Message("user", "?"),), "b"), long)) for _ in range(9)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(engine.close(), 60)
+        ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+        print({type(one).__name__ for one in ended} - {"Completion"})
     print("closed")
 
 if __name__ == "__main__":
@@ -287,7 +331,7 @@ def test_nothing_is_printed_and_no_process_is_left(folder: Path, tmp_path: Path)
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "GENPRM_MARK": mark},
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("tokens 4\nclosed\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("tokens 4\n{'EngineUnavailable'}\nclosed\n", "", 0)
     deadline = time.monotonic() + 5  # Python's own resource tracker ends a moment after the process that it serves
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -168,6 +168,16 @@ def test_spelt_control_tokens_are_letters(family: str, written: str) -> None:
 
 
 @FAMILIES
+def test_two_marks_are_enough_and_fewer_are_refused(family: str) -> None:
+    text = TOKENIZERS[family].eos_token + "".join(map(chr, range(0xFDD0, 0xFDF0)))
+    renderer = RENDERERS[family]
+    assert TOKENIZERS[family].eos_token_id not in renderer.render(prompt(text[:-2]), WINDOW, 0).ids
+    for hostile in (text[:-1], text):
+        with pytest.raises(EngineRefused, match="spells control tokens"):
+            renderer.render(prompt(hostile), WINDOW, 0)
+
+
+@FAMILIES
 def test_an_opening_cannot_spell_control_tokens_either_but_for_the_models_thoughts(family: str) -> None:
     eos = TOKENIZERS[family].eos_token
     rendered = RENDERERS[family].render(prompt("q", opening=f"it said {eos}\n</think>\n"), WINDOW, 0)
@@ -237,7 +247,8 @@ def test_a_seam_leaves_what_the_text_does_not_have(family: str) -> None:
     assert (before.text + "Yes st").startswith(cut.text)
     assert tokenizer.decode(list(cut.ids)) == cut.text
     half = plain(family, "Yes ∀")[:-1]
-    assert tokenizer.decode(list(renderer.seam(before, "Yes ", half).ids)).endswith("Yes ")
+    for text in ("Yes ", "Yes \ufffd"):
+        assert renderer.seam(before, text, half) == renderer.seam(before, "Yes ", plain(family, "Yes "))
 
 
 @given(st.text(min_size=1))

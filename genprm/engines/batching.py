@@ -8,7 +8,7 @@ store, where the next call that goes on from it finds them.
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Writing:
         self.finish: Finish | None = None
         self.error: EngineError | None = None
         self.cancelled = False
+        self.told = False
         self._renderer = renderer
         self._reader = renderer.reader(prompt.ids)
         self._random = random.Random(sampling.seed)
@@ -73,6 +74,7 @@ class Writing:
 
     def end(self, error: EngineError | None = None) -> None:
         self.error = error
+        self.told = True
         self._done()
 
     def _top(self, chosen: Chosen) -> dict[str, float]:
@@ -116,10 +118,8 @@ class Batcher:
         while self._wait():
             try:
                 self._step()
-            except torch.OutOfMemoryError:
-                self._fail("out of memory; a smaller max_batch, cache_tokens or max_model_len may fit")
             except Exception as error:  # a model's own code may raise anything, and somebody waits for an answer
-                self._fail(f"{type(error).__name__}: {error}")
+                self._fail(_why(error))
         self._fail("the engine is closed")
         self.store.clear()
 
@@ -168,26 +168,37 @@ class Batcher:
         old, self.running = self.running, [*self.running, *joining]
         rows = [(writing, self._batch.row(at)) for at, writing in enumerate(old)]
         for writing, row in rows:
-            if writing.over:
+            if writing.over and not writing.error:
                 self.store.keep(writing.ids[:-1], row)  # the last token was written, but never read
         rows = [(writing, row) for writing, row in rows if not writing.over]
-        rows += self._read(joining) if joining else []
+        rows += self._joined(joining) if joining else []
         rows = [(writing, row) for writing, row in rows if not writing.over]
         self.running = [writing for writing, _ in rows]
         lengths = [len(writing.ids) - 1 for writing in self.running]
         self._batch = Batch(self._model, [row for _, row in rows], lengths)
+
+    def _joined(self, joining: Sequence[Writing]) -> list[tuple[Writing, Row]]:
+        """Those who join, with what they have read. What goes wrong there is nothing to those who run already."""
+        try:
+            return self._read(joining)
+        except Exception as error:
+            _tell(joining, _why(error))
+            if isinstance(error, torch.OutOfMemoryError):
+                self.store.clear()  # all that can be spared
+            return []
 
     def _read(self, joining: Sequence[Writing]) -> list[tuple[Writing, Row]]:
         """Read the prompts, and choose the first token of each."""
         found = [self.store.longest(writing.prompt.ids) for writing in joining]
         batch = Batch(self._model, [row for _, row in found], [n for n, _ in found])
         logits = batch.read([writing.prompt.ids[n:] for writing, (n, _) in zip(joining, found, strict=True)])
-        rows = []
-        for at, (writing, (n, _)) in enumerate(zip(joining, found, strict=True)):
+        for writing, (n, _) in zip(joining, found, strict=True):
             writing.n_cached = n
-            rows.append((writing, batch.row(at)))
-            self.store.keep(writing.prompt.ids, rows[-1][1])
+        rows = [(writing, batch.row(at)) for at, writing in enumerate(joining)]
         self._advance(joining, logits)
+        for writing, row in rows:
+            if not writing.error:
+                self.store.keep(writing.prompt.ids, row)
         return rows
 
     def _advance(self, writings: Sequence[Writing], logits: torch.Tensor) -> None:
@@ -195,6 +206,9 @@ class Batcher:
         seen = [w.ids if w.sampling.repetition_penalty != 1 else () for w in writings]
         choices = choose(logits, samplings, seen, [writing.draw() for writing in writings])
         for writing, chosen in zip(writings, choices, strict=True):
+            if chosen is None:
+                writing.end(EngineUnavailable("the model's logits are no numbers; dtype float32 may help"))
+                continue
             writing.take(chosen, self._ends)
             if writing.over:
                 writing.end()
@@ -205,9 +219,19 @@ class Batcher:
             failed = [*self.running, *(self._waiting if self._closed else ())]
             if self._closed:
                 self._waiting.clear()
-        for writing in failed:
-            if not writing.over:
-                writing.end(EngineUnavailable(why))
+        _tell(failed, why)
         self.running = []
         self._batch = Batch(self._model, [], [])
         self.store.clear()
+
+
+def _tell(failed: Iterable[Writing], why: str) -> None:
+    for writing in failed:
+        if not writing.told:
+            writing.end(EngineUnavailable(why))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory; a smaller max_batch, cache_tokens or max_model_len may fit"
+    return f"{type(error).__name__}: {error}"

@@ -122,7 +122,7 @@ class PrefixStore:
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = max_tokens
         self._rows: OrderedDict[int, tuple[tuple[int, ...], Row]] = OrderedDict()
-        self._found: dict[int, int] = {}
+        self._found: dict[int, list[int]] = {}
         self._tokens = 0
         self._next = 0
         self.queries = self.hits = 0
@@ -134,7 +134,7 @@ class PrefixStore:
         for key in blocks(ids):
             if key not in self._found:
                 break
-            entry = self._found[key]
+            entry = self._found[key][-1]
         self.queries += len(ids)
         if entry is None:
             return 0, []
@@ -145,16 +145,19 @@ class PrefixStore:
         return n, row if n else []
 
     def first_missing(self, ids: Sequence[int]) -> int | None:
-        """The first block that is not kept: sequences that miss the same one should not all read it."""
+        """The first block that is not kept but could be: sequences that miss the same one should not all read it."""
+        if not self._takes(ids):
+            return None
         return next((key for key in blocks(ids) if key not in self._found), None)
 
     def keep(self, ids: Sequence[int], row: Row) -> None:
         """Keep ``row`` of ``ids``; it is not copied."""
-        if not BLOCK <= len(ids) <= self._max_tokens:
+        if not self._takes(ids):
             return
         entry, self._next = self._next, self._next + 1
         self._rows[entry] = (tuple(ids), row)
-        self._found.update(dict.fromkeys(blocks(ids), entry))
+        for key in blocks(ids):
+            self._found.setdefault(key, []).append(entry)
         self._tokens += len(ids)
         while self._tokens > self._max_tokens:
             self._drop()
@@ -164,11 +167,15 @@ class PrefixStore:
         self._found.clear()
         self._tokens = 0
 
+    def _takes(self, ids: Sequence[int]) -> bool:
+        return BLOCK <= len(ids) <= self._max_tokens
+
     def _drop(self) -> None:
         entry, (ids, _) = self._rows.popitem(last=False)
         self._tokens -= len(ids)
         for key in blocks(ids):
-            if self._found.get(key) == entry:
+            self._found[key].remove(entry)
+            if not self._found[key]:
                 del self._found[key]
 
 

@@ -74,7 +74,8 @@ class Renderer:
 
         Raises:
             PromptTooLong: ids and ``max_tokens`` together are more than ``window``.
-            EngineRefused: the chat template refuses the conversation.
+            EngineRefused: the chat template refuses the conversation, or it spells control tokens and holds nearly
+                all of the 32 code points that are no characters (U+FDD0 to U+FDEF).
         """
         text, spelt = self._text(prompt)
         text = _SURROGATES.sub("\ufffd", text)  # halves of a pair, which JSON can carry and no tokenizer takes
@@ -101,7 +102,7 @@ class Renderer:
         kept = list(ids)
         while kept and kept[-1] in self._special:
             kept.pop()
-        while kept and not text.startswith(self._after(before.ids, kept)):
+        while kept and ((read := self._after(before.ids, kept)).endswith("\ufffd") or not text.startswith(read)):
             kept.pop()
         return Seam(before.text + self._after(before.ids, kept), before.ids + tuple(kept))
 
@@ -138,7 +139,10 @@ class Renderer:
         own = [prompt.opening, *(message.content for message in prompt.messages)]
         if not any(self._all.search(text) for text in own):
             return self._continued(prompt), []
-        opens, closes = [mark for mark in _MARKS if not any(mark in text for text in own)][:2]
+        marks = [mark for mark in _MARKS if not any(mark in text for text in own)]
+        if len(marks) < 2:
+            raise EngineRefused("the conversation spells control tokens, and uses up all that could mark them")
+        opens, closes = marks[:2]
 
         def marked(text: str, spellings: re.Pattern[str]) -> str:
             return spellings.sub(lambda found: opens + found[0] + closes, text)

@@ -25,13 +25,20 @@ def choose(
     samplings: Sequence[Sampling],
     seen: Sequence[Sequence[int]],
     draws: Sequence[float],
-) -> list[Chosen]:
-    """A token for each row of ``logits`` [rows, vocabulary].
+) -> list[Chosen | None]:
+    """A token for each row of ``logits`` [rows, vocabulary]; None for a row that is no numbers (NaN, or infinite).
 
     ``seen`` are the ids before it, for the repetition penalty; ``draws`` numbers in [0, 1), one a row, which alone
     decide what is sampled. Log-probabilities are the model's own, before temperature and limits.
     """
-    tokens = _tokens(_penalised(logits, samplings, seen), samplings, draws)
+    penalised = _penalised(logits, samplings, seen)
+    broken = ~penalised.amax(-1).isfinite()  # the largest is NaN where any is
+    tokens = _tokens(penalised.masked_fill(broken[:, None], 0.0), samplings, draws)
+    chosen = _with_logprobs(logits, tokens, samplings)
+    return [None if is_broken else one for one, is_broken in zip(chosen, broken.tolist(), strict=True)]
+
+
+def _with_logprobs(logits: torch.Tensor, tokens: torch.Tensor, samplings: Sequence[Sampling]) -> list[Chosen]:
     most = max(s.logprobs for s in samplings)
     if not most:
         return [Chosen(token) for token in tokens.tolist()]

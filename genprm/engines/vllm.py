@@ -4,7 +4,7 @@ vLLM starts processes of its own, and Python starts them by importing the main m
 engine does so under ``if __name__ == "__main__":``.
 
 What vLLM prints is kept away from the terminal; with ``GENPRM_VLLM_LOG=1`` in the environment all of it is shown.
-While the engine starts, whatever this process writes to its standard output and error goes the same way.
+While an engine starts or closes, whatever this process writes to its standard output and error goes the same way.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -42,6 +43,8 @@ _CPU_DEFAULTS = {
     "block_size": "32",
     "kv_cache_memory_bytes": str(2 << 30),
 }
+_REDIRECTING = threading.Lock()
+"""The standard streams are all the process's: engines start and close one at a time."""
 _CAUSE = re.compile(r"^(?:\(.*?\) )?(?:\w+\.)*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
 
@@ -57,6 +60,8 @@ class VllmEngine:
         self._renderer = renderer
         self._most_logprobs: int = running.core.model_config.max_logprobs
         self._numbers = itertools.count()
+        self._in_flight: set[str] = set()
+        self._closed = False
 
     @classmethod
     async def start(
@@ -78,12 +83,12 @@ class VllmEngine:
         except asyncio.CancelledError:
             await asyncio.wait([starting])
             if not starting.exception():
-                starting.result().shut_down()
+                await asyncio.to_thread(starting.result().shut_down)
             raise
         try:
             return cls(f"vllm:{model}", running, Renderer(running.core.get_tokenizer(), template))
         except BaseException:
-            running.shut_down()
+            await asyncio.to_thread(running.shut_down)
             raise
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
@@ -94,13 +99,18 @@ class VllmEngine:
         return Completion(
             written.text,
             "length" if written.finish_reason == "length" else "stop",
-            self._tokens(before, written) if sampling.logprobs else (),
+            () if written.logprobs is None else self._tokens(before, written),
             Usage(len(before.ids), reply.num_cached_tokens or 0, len(written.token_ids), 1),
             time.perf_counter() - began,
             seam=self._renderer.seam(before, written.text, written.token_ids),
         )
 
     async def close(self) -> None:
+        """Ends what is in flight, which vLLM would leave waiting for ever."""
+        self._closed = True
+        while self._in_flight and self._running.core is not None:
+            await self._running.core.abort(list(self._in_flight))
+            await asyncio.sleep(0.01)  # one that vLLM does not know yet is found the next time
         await asyncio.to_thread(self._running.shut_down)
 
     def counters(self) -> Mapping[str, float]:
@@ -118,9 +128,11 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         refusals = (ValueError, getattr(exceptions, "VLLMClientError", ValueError))  # the latter in newer versions
-        if self._running.core is None:
+        if self._closed:
             raise EngineUnavailable(f"{self.name} is closed")
-        stream = self._running.core.generate({"prompt_token_ids": list(ids)}, params, f"genprm-{next(self._numbers)}")
+        request = f"genprm-{next(self._numbers)}"
+        stream = self._running.core.generate({"prompt_token_ids": list(ids)}, params, request)
+        self._in_flight.add(request)
         try:
             async with aclosing(stream):
                 replies = [reply async for reply in stream]
@@ -130,6 +142,8 @@ class VllmEngine:
             raise EngineUnavailable(f"{self.name}: vLLM failed: {_said(error.__cause__ or error)}") from None
         except refusals as error:
             raise EngineRefused(f"{self.name}: vLLM refuses the request: {_said(error)}") from None
+        finally:
+            self._in_flight.remove(request)
         if not replies or replies[-1].outputs[0].finish_reason not in ("stop", "length"):
             raise EngineUnavailable(f"{self.name}: vLLM gave the request up")
         return replies[-1]
@@ -139,6 +153,7 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         schema = sampling.schema
+        most = self._most_logprobs  # negative: no limit
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -147,7 +162,7 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop),
             include_stop_str_in_output=True,
-            logprobs=min(sampling.logprobs, self._most_logprobs) or None,
+            logprobs=(sampling.logprobs if most < 0 else min(sampling.logprobs, most)) or None,
             seed=sampling.seed,
             structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -185,11 +200,11 @@ class _Running:
     def record_sleep_state(self, *_: Any, **__: Any) -> None: ...
 
     def shut_down(self) -> None:
-        if self.core is not None:
-            with _quiet():
+        with _quiet():
+            if self.core is not None:
                 self.core.shutdown()
             self.core = None
-            gc.collect()  # its objects stand in cycles
+        gc.collect()  # its objects stand in cycles
 
 
 def _started(model: str, options: dict[str, str]) -> _Running:
@@ -232,7 +247,7 @@ def _quiet() -> Iterator[IO[bytes] | None]:
     if os.environ.get(LOG):
         yield None
         return
-    with tempfile.TemporaryFile() as log:
+    with _REDIRECTING, tempfile.TemporaryFile() as log:
         sys.stdout.flush()
         sys.stderr.flush()
         kept = [(fd, os.dup(fd)) for fd in (1, 2)]
