@@ -396,8 +396,8 @@ def test_vllm_serve_behind_the_client(tmp_path: Path) -> None:
     async def work(engine: OpenAIEngine) -> None:
         assert engine.model == "tiny-deepseek-r1"
         asked = replace(FREE, seed=5, logprobs=20)
-        free = await engine.complete(prompt("step " * 40), asked)
-        before = reference[1].render(prompt("step " * 40), WINDOW, 0).ids
+        free = await engine.complete(prompt("step " * 80), asked)
+        before = reference[1].render(prompt("step " * 80), WINDOW, 0).ids
         assert (free.usage.prompt_tokens, free.usage.completion_tokens) == (len(before), 40)
         spoken = "".join(token.text for token in free.tokens)
         assert (
@@ -409,12 +409,12 @@ def test_vllm_serve_behind_the_client(tmp_path: Path) -> None:
         (said,) = reference[1]._backend.encode(first.text, add_special_tokens=False).ids
         assert first.logprob == pytest.approx(float(logprobs[said]), abs=1e-2)
 
-        again = await engine.complete(prompt("step " * 40), asked)
+        again = await engine.complete(prompt("step " * 80), asked)
         assert again.text == free.text
         assert again.usage.cached_tokens >= (len(before) - 1) // 32 * 32 - 32 > 0
 
         stop = free.text[9:13]
-        cut = await engine.complete(prompt("step " * 40), replace(asked, stop=("never written", stop)))
+        cut = await engine.complete(prompt("step " * 80), replace(asked, stop=("never written", stop)))
         assert (cut.text, cut.finish) == (free.text[: free.text.index(stop) + len(stop)], "stop")
 
         turn = await engine.complete(prompt(opening=""), asked)
