@@ -48,6 +48,11 @@ def environment(**env: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **env}
 
 
+def interruptible() -> None:
+    """A suite that runs in the background of a shell has inherited that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> str:
     """An engine that finds fault with every step that says "odd"."""
@@ -239,6 +244,7 @@ def test_stopped_by_hand(rows: Path, direct: list[str], tmp_path: Path, how: sig
             str(results.parent),
         ],
         env=environment(),
+        preexec_fn=interruptible,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -359,6 +365,7 @@ def test_stopped_while_the_input_is_read() -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "genprm", "critique", "-"],
             env=environment(),
+            preexec_fn=interruptible,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
