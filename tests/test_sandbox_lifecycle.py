@@ -173,7 +173,8 @@ _OTHER_WAYS = [pytest.param(way, marks=pytest.mark.slow) for way in (signal.SIGI
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, *_OTHER_WAYS])
 def test_nothing_outlives_the_host(way: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as host:
+    command = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{HOST}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as host:
         assert host.stdout is not None
         assert host.stdout.readline() == b"ready\n"
         while len(pids := children(host.pid)) < 5:
@@ -267,10 +268,12 @@ def test_closing_leaves_nothing_behind(temporary: Path) -> None:
 
 
 def test_a_sandbox_that_is_never_used_starts_nothing() -> None:
+    before = children(os.getpid())
+
     async def main() -> None:
         async with Sandbox() as sandbox, sandbox.session():
             assert sandbox.layers == ()
-            assert children(os.getpid()) == set()
+            assert children(os.getpid()) <= before
 
     asyncio.run(main())
 
