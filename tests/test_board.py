@@ -75,6 +75,7 @@ def verdicts(done: Critique) -> list[list[bool | None]]:
 # --- context -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_chain_keeps_a_samples_own_rationales_and_its_own_state() -> None:
     done = one(Chancy(), Method("s", "genprm", n=3))
     for step in done.steps:
@@ -282,6 +283,7 @@ def test_every_step_sees_all_paragraphs_however_little_fits() -> None:
 # --- an engine that goes -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None:
     class Leaving(Chancy):
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:

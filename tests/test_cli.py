@@ -108,6 +108,7 @@ def test_the_first_example_names_the_wrong_step_and_proves_it() -> None:
     assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
 
 
+@pytest.mark.slow
 def test_a_right_solution_has_no_error() -> None:
     done = genprm("critique", str(ROOT / "examples" / "quadratic.md"))
     assert "No error found." in done.stdout
@@ -168,6 +169,7 @@ def test_a_run_of_critiques_goes_on(tmp_path: Path, rows: Path, direct: list[str
     assert len(first.stdout.splitlines()) == 10
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_while_running_is_shown_and_counted(tmp_path: Path) -> None:
     script = tmp_path / "broken.jsonl"
     script.write_text('{"error": "the lights went out"}')

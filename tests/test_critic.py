@@ -106,6 +106,7 @@ def test_each_sample_keeps_its_own_earlier_rationales() -> None:
     assert all(p.messages[:2] == prompts[0].messages for p in prompts)
 
 
+@pytest.mark.slow
 def test_stop_at_the_first_error_does_not_pay_for_the_rest() -> None:
     asked = answers(("First", "Yes", 0.9), ("So 2", "No", 0.1), ("The answer", "No", 0.2))
     done = critique(asked, Method("scripted", "genprm", n=2, stop_at_first_error=True))
@@ -164,6 +165,7 @@ def test_steps_are_handed_out_as_soon_as_they_are_judged() -> None:
     assert seen[2][0] - seen[1][0] > 0.5  # three calls of a fifth of a second
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_on_one_step_ends_that_chain_only() -> None:
     class Broken(ScriptedEngine):
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
