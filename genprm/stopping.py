@@ -23,6 +23,7 @@ settle the step, so that no vote of a round is in vain, and a round is still as 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -78,7 +79,7 @@ class All:
         pass
 
 
-class _Settling:
+class _Settling(ABC):
     """Asks for the fewest votes that could settle the step; when it is settled is for the subclass to say."""
 
     def __init__(self, n: int, threshold: float) -> None:
@@ -95,8 +96,11 @@ class _Settling:
                     return wave
         return left
 
-    def _settled(self, given: list[float], left: int) -> bool:
-        raise NotImplementedError
+    def learn(self, values: Sequence[float]) -> None:  # noqa: B027
+        """Nothing, unless a subclass does."""
+
+    @abstractmethod
+    def _settled(self, given: list[float], left: int) -> bool: ...
 
 
 class Exact(_Settling):
@@ -106,9 +110,6 @@ class Exact(_Settling):
         most = len(given) + left
         right = sum(given) / most >= self._threshold
         return right or sum([*given, *[1.0] * left]) / most < self._threshold
-
-    def learn(self, values: Sequence[float]) -> None:
-        pass
 
 
 class Predictive(_Settling):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
@@ -22,7 +22,8 @@ from genprm.errors import EngineError, EngineLost, EngineUnavailable
 from genprm.protocols import ChatProtocol
 from genprm.sandbox import Sandbox
 from genprm.types import NO_ERROR, Critique, Message, Method, Problem, Prompt, Sampling, Solution
-from tests.server import Answer, Drip, chat, models, serving
+from tests.server import Drip, chat, models, serving
+from tests.test_engine_openai import with_engine
 
 T = TypeVar("T")
 BUSY = (429, {"error": {"message": "slow down"}})
@@ -54,18 +55,6 @@ class Server:
 
     def texts(self, since_s: float = 0.0, until_s: float = 1e9) -> list[str]:
         return [text for at, text in self.asked if since_s <= at < until_s]
-
-
-def with_engine(answer: Answer, work: Callable[[OpenAIEngine], Awaitable[T]], **options: Any) -> T:
-    async def run(url: str) -> T:
-        engine = await OpenAIEngine.connect(url, **options)
-        try:
-            return await work(engine)
-        finally:
-            await engine.close()
-
-    with serving(answer) as url:
-        return asyncio.run(run(url))
 
 
 async def outcome(engine: OpenAIEngine, text: str) -> str:
