@@ -11,7 +11,6 @@ Inside of asynchronous programs, and for many solutions, keep a critic open::
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from genprm.critic import Critic
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
-from genprm.protocols import CritiqueProtocol, make_protocol
+from genprm.protocols import label, make_protocol
 from genprm.sandbox import Level, Limits, Policy, Sandbox, SandboxError
 from genprm.splitting import split_steps
 from genprm.types import Context, Critique, Method, Problem, Solution, Stopping, Vote
@@ -73,7 +72,7 @@ async def open_critic(
         vote = vote or ("mean" if asked.scope == "step" else "index")
         method = Method(
             engine=opened.name,
-            protocol=_label(asked),
+            protocol=label(asked),
             n=n,
             vote=vote,
             threshold=threshold,
@@ -114,13 +113,3 @@ async def _started(sandbox: Sandbox) -> None:
         await sandbox.start()
     except SandboxError as error:
         raise ConfigError(f"{error} (on the command line: --sandbox-level process)") from error
-
-
-def _label(protocol: CritiqueProtocol) -> str:
-    """The protocol's name and the options that differ from its defaults."""
-    changed = [
-        f"{field.name}={getattr(protocol, field.name)}"
-        for field in dataclasses.fields(protocol)  # type: ignore[arg-type]
-        if getattr(protocol, field.name) != field.default
-    ]
-    return " ".join([protocol.name, *changed])
