@@ -131,6 +131,7 @@ def _add_eval(commands: Any) -> None:
     bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
     _recipe(bench)
     bench.set_defaults(resumable=True)
+    _add_world(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -139,6 +140,37 @@ def _add_eval(commands: Any) -> None:
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+
+
+def _add_world(benchmarks: Any) -> None:
+    world = _add(
+        benchmarks,
+        "world",
+        "genprm.eval.world:command",
+        "generated problems whose truth is known step by step: the same metric by kind of error, what votes are worth, "
+        "ablations",
+    )
+    world.add_argument("--problems", type=int, default=1000, metavar="N", help="how many (default: %(default)s)")
+    world.add_argument(
+        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
+    )
+    world.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    world.add_argument(
+        "--ablation",
+        nargs="+",
+        default=["full"],
+        choices=["full", "no-run", "analysis", "direct"],
+        help="what is left of the critic, one after another: all of it, code that is not run, the analysis alone, the "
+        "verdict alone (default: full)",
+    )
+    world.add_argument("--run", metavar="DIR", help="the run folder (default: runs/world-… by configuration)")
+    world.add_argument(
+        "--retry-failed", action="store_true", help="judge problems of the run again that the engine failed on"
+    )
+    world.add_argument("--plot", metavar="FILE", help="F1 over votes as .png, .svg or .pdf, besides the run folder's")
+    _recipe(world)
+    # What votes are worth can be told only where all of them were given.
+    world.set_defaults(resumable=True, n=16, stopping="none")
 
 
 def _add_sandbox(commands: Any) -> None:

@@ -155,7 +155,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         template=args.template,
         engine_options=dict(map(_option, args.engine_option)),
         protocol=args.protocol,
-        options=dict(map(_option, args.option)),
+        options=options_of(args),
         n=args.n,
         vote=args.vote,
         threshold=args.threshold,
@@ -172,6 +172,11 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         sandbox_policy=args.sandbox_policy,
         concurrency=args.concurrency,
     )
+
+
+def options_of(args: argparse.Namespace) -> dict[str, str]:
+    """The fields of the protocol that the options set."""
+    return dict(map(_option, args.option))
 
 
 def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:
