@@ -1,0 +1,82 @@
+"""Problems with solutions whose every step's truth is known, without end and without overlap between splits."""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from genprm.synth.world.problems import DIFFICULTIES, WorldProblem, make_problem
+from genprm.synth.world.solutions import FIRST_KINDS, Form, Step, StepTruth, write_solution
+from genprm.types import NO_ERROR, Problem, Solution
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One solution of one problem, with its truth."""
+
+    solution: Solution
+    difficulty: int
+    """1 to 5."""
+    kind: str
+    """Of the first error, one of :data:`~genprm.synth.world.KINDS`; empty for a right solution."""
+    form: Form
+    truths: tuple[StepTruth, ...]
+    """One for each step."""
+    problem: WorldProblem
+    steps: tuple[Step, ...]
+
+
+def examples(split: Split, n: int, start: int = 0, difficulty: int | None = None) -> Iterator[Example]:
+    """``n`` examples, every other one right; the same index gives the same example, whatever is asked beside it."""
+    for index in range(start, start + n):
+        yield example(split, index, difficulty)
+
+
+def example(split: Split, index: int, difficulty: int | None = None) -> Example:
+    """Example ``index`` of a split. A problem belongs to one split only: the last bits of its digest say to which."""
+    rng = random.Random(f"genprm world {split} {index} {difficulty or ''}")
+    level = difficulty or rng.choice(DIFFICULTIES)
+    fault = "" if index % 2 == 0 else FIRST_KINDS[index // 2 % len(FIRST_KINDS)]
+    form = _form(rng, fault)
+    while True:
+        problem = make_problem(rng, level)
+        if split_of(problem.text) != split:
+            continue
+        steps = write_solution(rng, problem, fault, form)
+        if steps is not None and _as_asked(problem, steps, fault, form):
+            return _example(f"world-{split}-{difficulty or ''}{'-' if difficulty else ''}{index}", problem, steps, form)
+
+
+def split_of(text: str) -> Split:
+    """The only split in which a problem may stand: 1 of 16 to ``valid``, 1 of 16 to ``test``."""
+    byte = hashlib.blake2b(text.encode(), digest_size=1).digest()[0] % 16
+    return "valid" if byte == 0 else "test" if byte == 1 else "train"
+
+
+def _form(rng: random.Random, fault: str) -> Form:
+    if fault == "written":
+        return "lucky"
+    return "detour" if not fault and rng.random() < 0.2 else "plain"
+
+
+def _as_asked(problem: WorldProblem, steps: list[Step], fault: str, form: Form) -> bool:
+    """Whether the dice kept to what was asked for: a mistake may cancel out by chance."""
+    wrong = [step.truth for step in steps if not step.truth.correct]
+    if bool(wrong) != bool(fault) or (wrong and wrong[0].kind == "carried"):
+        return False
+    answered = steps[-1].claimed == problem.answer
+    return answered if form == "lucky" or not fault else not answered
+
+
+def _example(name: str, problem: WorldProblem, steps: list[Step], form: Form) -> Example:
+    first = next((at for at, step in enumerate(steps) if not step.truth.correct), NO_ERROR)
+    solution = Solution(
+        Problem(problem.text, str(problem.answer)), tuple(step.text for step in steps), name, first, "world", "world"
+    )
+    truths = tuple(step.truth for step in steps)
+    kind = "" if first == NO_ERROR else truths[first].kind
+    return Example(solution, problem.difficulty, kind, form, truths, problem, tuple(steps))

@@ -1,0 +1,359 @@
+"""How one quantity of a problem follows from others: the table that every problem is made of.
+
+A relation is told in the problem by one sentence, and worked out in a solution by one computation. ``form`` is that
+computation in Python; ``a`` and ``b`` are the quantities that it follows from, ``k``, ``m``, ``p`` and ``q`` numbers
+that its own sentence gives. In the texts ``{a}`` is what a quantity is called ("Ana's marbles"), ``{A}`` who has it
+("Ana"), ``{who}`` a person not met before, ``{what}`` the things that the problem is about.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["count", "share", "money", "minutes", "hours", "length", "area", "volume", "number"]
+"""What a quantity is. Relations say which kinds they take; ``count`` is the only one that people are compared by."""
+Family = Literal[
+    "given", "change", "comparison", "money", "rate", "percent", "fraction", "time", "mixture", "equation", "number"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One way in which a quantity follows from others, or is given (no ``takes``, and a form without operator)."""
+
+    name: str
+    family: Family
+    takes: tuple[Kind, ...]
+    makes: Kind
+    told: tuple[str, ...]
+    """Sentences of a problem that say it."""
+    called: str
+    """What the new quantity is called."""
+    stated: str
+    """A sentence about its value, which stands at ``{x}``."""
+    form: str
+    numbers: Mapping[str, tuple[int, int] | tuple[int, ...]]
+    """For each number of the sentence the values that it may have: from and to, or more than two to choose from."""
+    holder: str = "{A}"
+    """Who has the new quantity."""
+    name_in_code: str = "{holder}"
+    """The variable that holds it in checks."""
+    because: str = ""
+    """The relation again, as a solution may say it before it computes."""
+    wrong: tuple[str, ...] = ()
+    """Computations that are mistaken for ``form``."""
+    without_unit: tuple[str, ...] = ()
+    """Computations in which a change of units is forgotten or turned around."""
+    draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Words of the texts, each drawn from those that it may be."""
+    weight: float = 1.0
+
+
+COLOURS = ("red", "blue", "green", "white", "yellow", "black")
+VEHICLES = ("train", "bus", "truck", "ship", "tram", "ferry")
+PLACES = ("garden", "field", "hall", "yard", "floor", "park")
+TREATS = ("lunch", "a book", "a gift", "a hat", "a ticket", "repairs")
+DRINKS = ("juice", "syrup", "lemonade", "tea")
+MACHINES = ("press", "robot", "mill", "oven")
+
+GIVEN = Relation(
+    "given", "given", (), "count",
+    ("{who} has {k} {what}.", "{who} owns {k} {what}.", "There are {k} {what} in the bag of {who}."),
+    "the {what} of {who}", "{who} has {x} {what}", "k", {"k": (12, 480)}, holder="{who}",
+)  # fmt: skip
+
+RELATIONS: tuple[Relation, ...] = (
+    # Comparison
+    Relation(
+        "more", "comparison", ("count",), "count",
+        ("{who} has {k} more {what} than {A}.", "{A} has {k} fewer {what} than {who}.",
+         "Compared with {A}, {who} has {k} {what} more."),
+        "the {what} of {who}", "{who} has {x} {what}", "a + k", {"k": (7, 290)}, holder="{who}",
+        because="{who} has {k} more than {A}", wrong=("a - k", "a * k"), weight=1.5,
+    ),
+    Relation(
+        "fewer", "comparison", ("count",), "count",
+        ("{who} has {k} fewer {what} than {A}.", "{A} has {k} more {what} than {who}.",
+         "Compared with {A}, {who} has {k} {what} less."),
+        "the {what} of {who}", "{who} has {x} {what}", "a - k", {"k": (7, 290)}, holder="{who}",
+        because="{who} has {k} fewer than {A}", wrong=("a + k", "a * k"), weight=1.5,
+    ),
+    Relation(
+        "times", "comparison", ("count",), "count",
+        ("{who} has {k} times as many {what} as {A}.", "For each of the {what} of {A}, {who} has {k}."),
+        "the {what} of {who}", "{who} has {x} {what}", "a * k", {"k": (3, 19)}, holder="{who}",
+        because="{who} has {k} times as many as {A}", wrong=("a + k", "a // k", "a * (k + 1)"), weight=1.5,
+    ),
+    Relation(
+        "kth", "fraction", ("count",), "count",
+        ("{who} has 1/{k} as many {what} as {A}.", "{A} has {k} times as many {what} as {who}."),
+        "the {what} of {who}", "{who} has {x} {what}", "a // k", {"k": (2, 12)}, holder="{who}",
+        because="{A} has {k} times as many as {who}", wrong=("a * k", "a - k"), weight=1.3,
+    ),
+    Relation(
+        "fraction", "fraction", ("count",), "count",
+        ("{who} has {p}/{q} as many {what} as {A}.", "The {what} of {who} are {p}/{q} as many as those of {A}."),
+        "the {what} of {who}", "{who} has {x} {what}", "a * p // q", {"p": (2, 5), "q": (3, 8)}, holder="{who}",
+        because="{who} has {p}/{q} as many as {A}", wrong=("a * q // p", "a // q", "a - a * p // q"), weight=1.3,
+    ),
+    Relation(
+        "percent more", "percent", ("count",), "count",
+        ("{who} has {p}% more {what} than {A}.", "The {what} of {who} are {p}% more than those of {A}."),
+        "the {what} of {who}", "{who} has {x} {what}", "a * (100 + p) // 100",
+        {"p": (5, 10, 15, 20, 25, 30, 40, 50, 60, 75)}, holder="{who}",
+        because="{who} has {p}% more than {A}", wrong=("a * p // 100", "a + p", "a * (100 - p) // 100"), weight=1.3,
+    ),
+    Relation(
+        "percent of", "percent", ("count",), "share",
+        ("{p}% of the {what} of {A} are {colour}.", "Of the {what} of {A}, {p}% are {colour}."),
+        "the {colour} {what} of {A}", "{A} has {x} {colour} {what}", "a * p // 100",
+        {"p": (5, 10, 15, 20, 25, 30, 35, 40, 45, 60, 70, 75, 80)}, name_in_code="{A}_{colour}",
+        because="{p}% of those of {A} are {colour}",
+        wrong=("a * (100 - p) // 100", "a - p", "a // p"), draws={"colour": COLOURS}, weight=1.3,
+    ),
+    # Changes
+    Relation(
+        "gives away", "change", ("count",), "share",
+        ("{A} gives {k} {what} to a neighbour.", "{A} loses {k} {what} on the way."),
+        "what is left to {A}", "{A} keeps {x} {what}", "a - k", {"k": (5, 190)},
+        name_in_code="{A}_left", because="{A} no longer has {k} of them", wrong=("a + k", "a * k"),
+    ),
+    Relation(
+        "gifts", "change", ("count",), "share",
+        ("{A} gives {k} {what} to each of {m} friends.", "Each of {m} friends gets {k} {what} from {A}."),
+        "what remains to {A}", "{A} still has {x} {what}", "a - k * m", {"k": (3, 28), "m": (2, 9)},
+        name_in_code="{A}_rest", because="{m} friends get {k} each",
+        wrong=("a - k - m", "a + k * m", "a - k", "(a - k) * m"),
+    ),
+    Relation(
+        "finds", "change", ("count",), "share",
+        ("{A} finds {m} bags with {k} {what} in each.", "{A} gets {m} packs of {k} {what}."),
+        "the new stock of {A}", "{A} now has {x} {what}", "a + k * m", {"k": (6, 48), "m": (2, 12)},
+        name_in_code="{A}_now", because="{m} times {k} come to those of {A}",
+        wrong=("a + k + m", "a + k", "a - k * m", "(a + k) * m"),
+    ),
+    Relation(
+        "together", "change", ("count", "count"), "count",
+        ("{A} and {B} put their {what} into one {box}.", "Into one {box} go all {what} of {A} and of {B}."),
+        "the {what} in the {box}", "the {box} holds {x} {what}", "a + b", {}, holder="the {box}",
+        because="the {box} holds those of {A} and {B}", wrong=("a - b", "a * b"),
+        draws={"box": ("crate", "trunk", "basket", "cart", "drawer", "chest")}, weight=1.5,
+    ),
+    Relation(
+        "gap", "comparison", ("count", "count"), "number",
+        ("{A} is ahead of {B} by some {what}.", "{B} would need some more {what} to have as many as {A}."),
+        "the lead of {A} over {B}", "{A} is ahead of {B} by {x} {what}", "a - b", {}, holder="{A}",
+        name_in_code="{A}_lead", because="{A} has more than {B}", wrong=("a + b",),
+    ),
+    Relation(
+        "average", "fraction", ("count", "count"), "share",
+        ("{A} and {B} share all their {what} so that both have the same.",
+         "The {what} of {A} and {B} are split evenly between the two."),
+        "the even part of {A} and {B}", "{A} and {B} each get {x} {what}", "(a + b) // 2", {},
+        name_in_code="{A}_half", because="{A} and {B} get equal parts", wrong=("a + b", "(a - b) // 2", "a + b // 2"),
+    ),
+    # Sharing and packing
+    Relation(
+        "boxes", "number", ("count", "share"), "share",
+        ("{A} packs {a} into boxes of {k}.",),
+        "the boxes of {A}", "{A} fills {x} boxes", "a // k", {"k": (3, 24)},
+        name_in_code="{A}_boxes", because="each box takes {k}", wrong=("a * k", "a - k"),
+    ),
+    Relation(
+        "rows", "number", ("count",), "share",
+        ("{A} lays the {what} in rows of {k}, and some are left over.",
+         "In full rows of {k}, not all {what} of {A} find a place."),
+        "the rest of {A}", "{x} {what} of {A} are left over", "a % k", {"k": (5, 37)},
+        name_in_code="{A}_over", because="full rows take {k} each", wrong=("a // k", "a - k"),
+    ),
+    Relation(
+        "largest bag", "number", ("count", "count"), "number",
+        ("{A} and {B} fill bags of one size, as large as possible, with nothing left over.",
+         "The bags of {A} and {B} are all of the same size, the largest that leaves nothing over."),
+        "the size of the bags of {A} and {B}", "each bag of {A} and {B} holds {x} {what}", "gcd(a, b)", {},
+        name_in_code="{A}_bag", because="the size divides both", wrong=("lcm(a, b)", "a - b", "(a + b) // 2"),
+    ),
+    Relation(
+        "lamps", "number", (), "minutes",
+        ("The bells of {who} ring every {k} and every {m} minutes, just now both at once.",
+         "Every {k} minutes one bell of {who} rings, every {m} minutes the other, and both do now."),
+        "the wait of {who}", "{who} waits {x} minutes for the next time", "lcm(k, m)", {"k": (6, 48), "m": (9, 60)},
+        holder="{who}", name_in_code="{who}_wait", because="it is the least common multiple",
+        wrong=("k * m", "gcd(k, m)", "k + m"),
+    ),
+    Relation(
+        "stack", "number", (), "count",
+        ("{who} lays {what} in {k} rows: 1 in the first, 2 in the second, and so on.",
+         "{who} builds steps of {what}: 1, then 2, then 3, up to {k}."),
+        "the {what} of {who}", "{who} has {x} {what}", "k * (k + 1) // 2", {"k": (8, 48)}, holder="{who}",
+        because="the rows add up from 1 to {k}", wrong=("k * k", "k * (k - 1) // 2", "k * (k + 1)"),
+    ),
+    Relation(
+        "doubles", "number", ("count",), "share",
+        ("The {what} of {A} double every week for {k} weeks.",
+        "For {k} weeks, {A} has twice as many {what} each week."),
+        "the final number of {A}", "{A} ends with {x} {what}", "a * 2 ** k", {"k": (2, 5)},
+        name_in_code="{A}_end", because="they double {k} times", wrong=("a * 2 * k", "a * 2", "a + 2 ** k"),
+    ),
+    # Equations
+    Relation(
+        "sum and difference", "equation", (), "count",
+        ("{who} and a twin have {m} {what} in all, the twin {k} more.",
+         "A twin of {who} has {k} {what} more, and both have {m} in all."),
+        "the {what} of {who}", "{who} has {x} {what}", "(m - k) // 2", {"k": (4, 90), "m": (90, 590)}, holder="{who}",
+        because="without the {k} both would have the same", wrong=("(m + k) // 2", "m - k", "m // 2 - k"),
+    ),
+    Relation(
+        "riddle", "equation", (), "count",
+        ("If {who} had {k} times as many {what} and {m} more, it would be {p}.",
+         "{k} times the {what} of {who} and {m} more would be {p}."),
+        "the {what} of {who}", "{who} has {x} {what}", "(p - m) // k",
+        {"k": (3, 12), "m": (5, 80), "p": (120, 990)}, holder="{who}",
+        because="{k} times the number and {m} make {p}", wrong=("(p + m) // k", "p // k - m", "p - m * k", "p - m"),
+    ),
+    Relation(
+        "part and rest", "equation", (), "count",
+        ("1/{k} of the {what} of {who} are {m}.", "{who} sold {m} {what}, which was 1/{k} of them."),
+        "the {what} of {who}", "{who} had {x} {what} at first", "m * k", {"k": (3, 9), "m": (12, 96)}, holder="{who}",
+        because="the whole is {k} times the part", wrong=("m // k", "m + k", "m * (k - 1)"),
+    ),
+    # Money
+    Relation(
+        "sells", "money", ("count", "share"), "money",
+        ("{A} sells {a} at {k} dollars each.", "For each of {a}, {A} is paid {k} dollars."),
+        "the income of {A}", "{A} takes in {x} dollars", "a * k", {"k": (3, 48)},
+        name_in_code="{A}_income", because="each brings {k} dollars", wrong=("a + k", "a // k"), weight=1.5,
+    ),
+    Relation(
+        "spends", "money", ("money",), "money",
+        ("Out of {a}, {k} dollars go for {treat}.", "{A} takes {k} dollars from {a} for {treat}."),
+        "the remaining money of {A}", "{A} has {x} dollars left", "a - k", {"k": (6, 240)},
+        name_in_code="{A}_money", because="{k} dollars are spent on {treat}", wrong=("a + k", "a * k"),
+        draws={"treat": TREATS},
+    ),
+    Relation(
+        "discount", "percent", ("money",), "money",
+        ("A fee of {p}% is taken off {a}.", "{A} pays {p}% of {a} as tax."),
+        "the net sum of {A}", "{A} is left with {x} dollars", "a * (100 - p) // 100",
+        {"p": (5, 10, 15, 20, 25, 30, 40, 60)}, name_in_code="{A}_net", because="{p}% are taken off",
+        wrong=("a * p // 100", "a - p", "a * (100 + p) // 100"), weight=1.2,
+    ),
+    Relation(
+        "saves", "money", ("money",), "money",
+        ("On top of {a}, {A} saves {k} dollars a week for {m} weeks.",
+         "For {m} weeks, {A} adds {k} dollars a week to {a}."),
+        "the savings of {A}", "{A} has {x} dollars saved", "a + k * m", {"k": (5, 60), "m": (3, 26)},
+        name_in_code="{A}_saved", because="{m} weeks bring {k} dollars each",
+        wrong=("a + k + m", "a * m + k", "a - k * m", "k * m"),
+    ),
+    Relation(
+        "buys", "money", ("money",), "share",
+        ("With {a}, {A} buys tickets at {k} dollars each.", "{A} turns {a} into tickets, {k} dollars each."),
+        "the tickets of {A}", "{A} gets {x} tickets", "a // k", {"k": (3, 25)},
+        name_in_code="{A}_tickets", because="a ticket costs {k} dollars", wrong=("a * k", "a - k"),
+    ),
+    # Time and rates
+    Relation(
+        "takes time", "time", ("count", "share"), "minutes",
+        ("{A} needs {k} minutes for each of {a}.", "Each of {a} takes {A} {k} minutes."),
+        "the working time of {A}", "{A} works for {x} minutes", "a * k", {"k": (3, 48)},
+        name_in_code="{A}_time", because="each takes {k} minutes", wrong=("a + k", "a // k"),
+    ),
+    Relation(
+        "in seconds", "time", ("minutes",), "number",
+        ("The clock of {A} shows {a} in seconds.", "{A} notes {a} in seconds."),
+        "the seconds of {A}", "{A} counts {x} seconds", "a * 60", {},
+        name_in_code="{A}_seconds", because="a minute has 60 seconds",
+        without_unit=("a * 100", "a // 60", "a * 24"), wrong=("a + 60",),
+    ),
+    Relation(
+        "days", "time", (), "hours",
+        ("{who} works {k} hours a day for {m} weeks, every day.", "For {m} weeks, {who} works {k} hours each day."),
+        "the hours of {who}", "{who} works {x} hours", "k * m * 7", {"k": (3, 12), "m": (2, 14)}, holder="{who}",
+        name_in_code="{who}_hours", because="a week has 7 days",
+        without_unit=("k * m", "k * m * 5", "k * m * 30"), wrong=("(k + m) * 7",),
+    ),
+    Relation(
+        "wage", "rate", ("hours",), "money",
+        ("For every hour, {A} earns {k} dollars.", "The wage of {A} is {k} dollars an hour."),
+        "the pay of {A}", "{A} earns {x} dollars", "a * k", {"k": (9, 48)},
+        name_in_code="{A}_pay", because="every hour brings {k} dollars", wrong=("a + k", "a // k"), weight=1.5,
+    ),
+    Relation(
+        "machine", "rate", (), "count",
+        ("A {machine} makes {k} {what} a minute and runs for {m} hours.",
+         "For {m} hours, a {machine} makes {k} {what} every minute."),
+        "the {what} of the {machine}", "the {machine} makes {x} {what}", "k * m * 60", {"k": (2, 18), "m": (2, 9)},
+        holder="the {machine}", because="an hour has 60 minutes",
+        without_unit=("k * m", "k * m * 24", "k * m * 100"), wrong=("(k + m) * 60",), draws={"machine": MACHINES},
+    ),
+    Relation(
+        "two rates", "rate", (), "count",
+        ("{who} makes {k} {what} an hour, a helper makes {m} an hour, and both work {p} hours.",
+         "In {p} hours of work, {who} makes {k} {what} each hour and a helper {m}."),
+        "the {what} of {who}", "{who} and the helper make {x} {what}", "(k + m) * p",
+        {"k": (6, 48), "m": (5, 39), "p": (3, 12)}, holder="{who}",
+        because="each hour brings {k} and {m}", wrong=("k * p + m", "k * m * p", "(k - m) * p", "k + m * p"),
+    ),
+    Relation(
+        "drives", "rate", (), "length",
+        ("A {vehicle} goes {k} km an hour for {m} hours.", "For {m} hours, a {vehicle} travels at {k} km an hour."),
+        "the way of the {vehicle}", "the {vehicle} covers {x} km", "k * m", {"k": (24, 118), "m": (3, 19)},
+        holder="the {vehicle}", name_in_code="{holder}_km", because="it covers {k} km every hour",
+        wrong=("k + m", "k // m"),
+        draws={"vehicle": VEHICLES},
+    ),
+    Relation(
+        "longer", "comparison", ("length",), "length",
+        ("{who} travels {k} km further than {A}.", "{A} stops {k} km earlier than {who}."),
+        "the way of {who}", "{who} travels {x} km", "a + k", {"k": (12, 290)}, holder="{who}",
+        name_in_code="{who}_km", because="{who} goes {k} km further", wrong=("a - k", "a * k"),
+    ),
+    Relation(
+        "fuel", "rate", ("length",), "volume",
+        ("Every {k} km cost {A} {m} litres of fuel.", "{A} burns {m} litres of fuel on {k} km."),
+        "the fuel of {A}", "{A} burns {x} litres", "a * m // k", {"k": (2, 20), "m": (3, 9)},
+        name_in_code="{A}_fuel", because="{k} km take {m} litres",
+        wrong=("a * k // m", "a * m", "a * m * k", "a // k"),
+    ),
+    Relation(
+        "tank", "money", ("volume",), "money",
+        ("Each litre costs {A} {k} dollars.", "{A} pays {k} dollars for each litre."),
+        "the bill of {A}", "{A} pays {x} dollars", "a * k", {"k": (2, 19)},
+        name_in_code="{A}_bill", because="a litre costs {k} dollars", wrong=("a + k", "a // k"),
+    ),
+    # Areas
+    Relation(
+        "area", "number", (), "area",
+        ("The {place} of {who} is {k} m long and {m} m wide.", "{who} has a {place} of {k} m by {m} m."),
+        "the {place} of {who}", "the {place} of {who} has {x} square metres", "k * m", {"k": (12, 95), "m": (8, 60)},
+        holder="{who}", name_in_code="{who}_area", because="the area is length times width",
+        wrong=("2 * (k + m)", "k + m", "k * m * 2"),
+        draws={"place": PLACES},
+    ),
+    Relation(
+        "tiles", "rate", ("area",), "count",
+        ("Each square metre of {a} takes {k} {what}.", "On each square metre of {a}, {A} lays {k} {what}."),
+        "the {what} of {A}", "{A} lays {x} {what}", "a * k", {"k": (3, 24)},
+        because="a square metre takes {k}", wrong=("a + k", "a // k"), weight=1.5,
+    ),
+    # Mixtures
+    Relation(
+        "sugar", "mixture", (), "volume",
+        ("{who} mixes {k} litres of {drink} with {p}% sugar and {m} litres with {q}%.",
+         "{who} pours {k} litres of {drink} with {p}% sugar to {m} litres with {q}%."),
+        "the sugar of {who}", "{who} has {x} litres of sugar in it", "(k * p + m * q) // 100",
+        {"k": (20, 180), "m": (10, 160), "p": (5, 10, 15, 20, 25, 30, 40), "q": (10, 20, 35, 45, 50, 60)},
+        holder="{who}", name_in_code="{who}_sugar", because="the parts of sugar add up", draws={"drink": DRINKS},
+        wrong=("(k + m) * (p + q) // 100", "k * p // 100", "(k * q + m * p) // 100"),
+    ),
+    Relation(
+        "blend", "mixture", (), "money",
+        ("{who} blends {k} kg of tea at {p} dollars a kg with {m} kg at {q} dollars.",
+         "{who} adds {m} kg of tea at {q} dollars a kg to {k} kg at {p} dollars."),
+        "the value of the blend of {who}", "the blend of {who} is worth {x} dollars", "k * p + m * q",
+        {"k": (3, 28), "m": (4, 26), "p": (5, 29), "q": (6, 32)}, holder="{who}",
+        name_in_code="{who}_value", because="both parts of the tea count",
+        wrong=("(k + m) * (p + q)", "k * q + m * p", "k * p", "k * p - m * q"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,141 @@
+"""Rationales for the world's steps, as the verifier is to write them: from the truth, in the genprm protocol's form.
+
+A rationale quotes the sentences of the problem that the step rests on before it says a word about the step. Its check
+works the quantity out anew, from variables that the checks of earlier steps have left, and compares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from genprm.protocols.genprm import ANALYZE, JUDGE, VERIFY, GenPRMProtocol
+from genprm.synth.world.problems import WorldProblem
+from genprm.synth.world.solutions import Step
+from genprm.types import Problem, Solution
+
+Mode = Literal["full", "no-run", "analysis", "direct"]
+"""What a rationale consists of; ``full`` but for the ablations of ``genprm eval world``."""
+MODES: dict[Mode, GenPRMProtocol] = {
+    "full": GenPRMProtocol(),
+    "no-run": GenPRMProtocol(execute=False),
+    "analysis": GenPRMProtocol(verify=False),
+    "direct": GenPRMProtocol(analyze=False, verify=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a rationale's check computes."""
+
+    code: str
+    output: str
+    value: bool
+    """Whether the step's value is right."""
+    computation: bool
+    """Whether the step's own computation gives its value; True where it has none."""
+
+
+def conversation(problem: WorldProblem, steps: Sequence[Step], mode: Mode = "full") -> list[dict[str, str]]:
+    """The messages of one chain of rationales through these steps, ready for ``genprm train critic``."""
+    known: set[int] = set()
+    written = []
+    for number, step in enumerate(steps):
+        written.append(rationale(problem, step, number, known, mode))
+        known |= needed_for(problem, step.place, known)
+    solution = Solution(Problem(problem.text), tuple(step.text for step in steps))
+    messages = [*MODES[mode].messages(solution, len(steps) - 1, written[:-1])]
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    return [*turns, {"role": "assistant", "content": written[-1]}]
+
+
+def rationale(problem: WorldProblem, step: Step, number: int, known: set[int], mode: Mode = "full") -> str:
+    """The rationale of step ``number`` (from 0); ``known`` are the places that earlier checks have worked out."""
+    word = "Yes" if step.truth.correct else "No"
+    verdict = f"{JUDGE}{{{word}}}$\n</output>\n"
+    if mode == "direct":
+        return verdict
+    analysis = ANALYZE.format(t=number + 1) + analyse(problem, step, known) + "\n</analyze>\n"
+    if mode == "analysis":
+        return analysis + verdict
+    check = make_check(problem, step, known)
+    code = f"{VERIFY}{check.code}\n```\n"
+    if mode == "no-run":
+        return f"{analysis}{code}</verify>\n{verdict}"
+    return f"{analysis}{code}[Code Output]\n\n```\n{check.output}\n```\n{conclusion(check)}\n</verify>\n{verdict}"
+
+
+def needed_for(problem: WorldProblem, place: int, known: set[int]) -> set[int]:
+    """What has to be worked out for ``place``, itself among it, that is not known yet."""
+    if place in known:
+        return set()
+    return {place}.union(*(needed_for(problem, parent, known) for parent in problem.quantities[place].parents))
+
+
+def analyse(problem: WorldProblem, step: Step, known: set[int]) -> str:
+    """Quotes first, from the step's quantity back to what is known; then what the step says."""
+    quantity = problem.quantities[step.place]
+    said = [f"It is about {quantity.called}."]
+    new = sorted(needed_for(problem, step.place, known), reverse=True)
+    said += [f'"{problem.quantities[at].told}" So {assignment(problem, at)}.' for at in new]
+    if not new:
+        said.append(f"It is {quantity.variable}, known from before.")
+    equation = f"{step.computation} = {step.claimed}" if step.computation else str(step.claimed)
+    return " ".join([*said, f"The paragraph says {equation}."])
+
+
+def assignment(problem: WorldProblem, place: int) -> str:
+    """A quantity in Python, by the names of what it follows from."""
+    quantity = problem.quantities[place]
+    names = {letter: problem.quantities[at].variable for letter, at in zip("ab", quantity.parents, strict=False)}
+    filled = _filled(quantity.relation.form, names | {name: str(value) for name, value in quantity.numbers.items()})
+    return f"{quantity.variable} = {filled}"
+
+
+def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
+    """The check of a step, and what it prints."""
+    quantity = problem.quantities[step.place]
+    new = sorted(needed_for(problem, step.place, known))
+    lines = [assignment(problem, at) for at in new]
+    written = in_python(step.computation)
+    value = quantity.value == step.claimed
+    computation = not written or _holds(written, step.claimed)
+    compared = [quantity.variable, f"{quantity.variable} == {step.claimed}"]
+    printed: list[object] = [quantity.value, value]
+    if written:
+        compared.append(f"{written} == {step.claimed}")
+        printed.append(computation)
+    lines.append(f"print({', '.join(compared)})")
+    code = "\n".join(lines)
+    imported = [name for name in ("gcd", "lcm") if f"{name}(" in code]
+    if imported:
+        code = f"from math import {', '.join(imported)}\n{code}"
+    return Check(code, " ".join(map(str, printed)), value, computation)
+
+
+def conclusion(check: Check) -> str:
+    """What the output says of the step."""
+    right = check.output.split()[0]
+    if check.value and check.computation:
+        return "The paragraph is right."
+    if check.value:
+        return f"The value is {right}, but the computation in the paragraph does not give it."
+    if check.computation:
+        return f"The computation in the paragraph is not the one that the problem asks for. It is {right}."
+    return f"The computation in the paragraph does not give its value. It is {right}."
+
+
+def in_python(computation: str) -> str:
+    """A computation as people write it, in Python."""
+    return computation.replace("×", "*").replace("^", "**").replace("mod", "%")
+
+
+def _holds(written: str, claimed: int) -> bool:
+    from math import gcd, lcm
+
+    return bool(eval(f"{written} == {claimed}", {"__builtins__": {}, "gcd": gcd, "lcm": lcm}))
+
+
+def _filled(form: str, names: dict[str, str]) -> str:
+    import re
+
+    return re.sub(r"\b[a-z]\b", lambda found: names[found[0]], form)
