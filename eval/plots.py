@@ -17,7 +17,7 @@ _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
 _GREYS = ("0.0", "0.35", "0.55", "0.75")
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D")
-_FILLS = ("0.35", "0.95", "0.75", "1.0")
+_FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
 _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
 
@@ -48,7 +48,7 @@ def votes(report: WorldReport) -> Figure:
                 _vote_line(axes, arm, rule, i)
             _vote_axes(axes, rule, report)
         panels[0].set_ylabel("F1 (%)")
-        panels[-1].legend(frameon=False)
+        _legend(figure, panels[0], report)
     return figure
 
 
@@ -103,39 +103,55 @@ def kinds(report: WorldReport) -> Figure:
                 edgecolor="0.2",
                 hatch=_HATCHES[i % 4],
                 linewidth=0.6,
-                error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "0.2"},
+                error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "0.0"},
             )
         axes.set_yticks(range(len(order)), [f"{_words(kind)} ({scores[0][kind].n_error})" for kind in order])
         axes.set_xlim(0, 100)
         axes.set_xlabel("first error named exactly (%)")
         axes.spines[["top", "right"]].set_visible(False)
-        if len(scores) > 1:
-            figure.legend(loc="outside upper right", ncols=len(scores), frameon=False)
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        _legend(figure, axes, report)
     return figure
 
 
 def confusion(report: WorldReport) -> Figure:
-    """What was named for which first error: shares of a row, numbers of problems in the cells."""
-    n_steps = len(report.arms[0].confusion) - 1
-    places = [str(step + 1) for step in range(n_steps)]
-    side = 1.2 + 0.36 * (n_steps + 2)
+    """What was named for which first error: shares of a row in grey, numbers of problems in words."""
+    arms = report.arms
+    columns = min(len(arms), 2)
+    rows = -(-len(arms) // columns)
+    side = 0.9 + 0.34 * len(arms[0].confusion)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(side * len(report.arms) + 0.8, side), layout="constrained")
-        panels = figure.subplots(1, len(report.arms), squeeze=False, sharey=True)[0]
-        for axes, arm in zip(panels, report.arms, strict=True):
-            shares = [[count / max(sum(row), 1) for count in row] for row in arm.confusion]
-            axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-            for y, row in enumerate(arm.confusion):
-                for x, count in enumerate(row):
-                    if count:
-                        tone = "white" if shares[y][x] > 0.5 else "black"
-                        axes.text(x, y, str(count), ha="center", va="center", fontsize=6.5, color=tone)
-            axes.set_xticks(range(n_steps + 2), [*places, "none", "?"])
-            axes.set_yticks(range(n_steps + 1), [*places, "none"])
-            axes.set_title(arm.name, fontsize=9)
-            axes.set_xlabel("first error named (?: no verdict)")
-        panels[0].set_ylabel("first error")
+        figure = Figure(figsize=((side + 0.4) * columns, (side + 0.3) * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, arm in zip(panels, arms, strict=False):
+            _matrix(axes, arm)
+        for axes in panels[len(arms) :]:
+            axes.set_visible(False)
     return figure
+
+
+def _matrix(axes: Axes, arm: Arm) -> None:
+    steps = [str(step + 1) for step in range(len(arm.confusion) - 1)]
+    missing = any(row[-1] for row in arm.confusion)
+    counts = [row if missing else row[:-1] for row in arm.confusion]
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            if count:
+                tone = "white" if shares[y][x] > 0.5 else "black"
+                axes.text(x, y, str(count), ha="center", va="center", fontsize=7, color=tone)
+    axes.set_xticks(range(len(counts[0])), [*steps, "none", *(["?"] if missing else [])])
+    axes.set_yticks(range(len(counts)), [*steps, "none"])
+    axes.set_title(arm.name, fontsize=9)
+    axes.set_xlabel("first error named" + (" (?: no verdict)" if missing else ""))
+    axes.set_ylabel("first error")
+
+
+def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
+    """Of several lines or bars, above the picture, where it hides nothing."""
+    if len(report.arms) > 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
 
 
 def _errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
