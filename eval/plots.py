@@ -25,7 +25,7 @@ _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
 def save_all(report: WorldReport, folder: Path) -> list[Path]:
     """Every picture as PNG and SVG; those that the report has no figures for are left out."""
     figures = {"kinds": kinds(report), "confusion": confusion(report)}
-    if any(arm.votes for arm in report.arms):
+    if any(point.n > 1 for arm in report.arms for point in arm.votes):
         figures = {"votes": votes(report)} | figures
     return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
 

@@ -125,7 +125,7 @@ def _drawn(trial: Trial, wrong: Sequence[bool], seed: int, resamples: int) -> _D
 
     whole = [each.item.prediction == each.item.label for each in trial.judged]
     columns = hits(trial.judged, trial.n_votes, trial.method.threshold, seed) if trial.n_votes else {}
-    return _Drawn(drawn({WHOLE: [whole]})[WHOLE], drawn(columns), columns)
+    return _Drawn(drawn({WHOLE: [whole]})[WHOLE], drawn(columns) if columns else {}, columns)
 
 
 def _arm(name: str, examples: Sequence[Example], trial: Trial, drawn: _Drawn, seed: int, resamples: int) -> Arm:

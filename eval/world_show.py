@@ -10,6 +10,7 @@ from genprm.eval.metrics import ProcessBenchScore
 from genprm.eval.paired import Measure
 from genprm.eval.report import count_table, made, note, score_table, share, table
 from genprm.eval.world_report import Arm, WorldReport
+from genprm.eval.world_votes import RULES
 from genprm.sandbox.text import plain
 
 _MEANS = {
@@ -43,6 +44,8 @@ def _vote_table(arm: Arm) -> Table:
     for name in ("F1", "over Pass@1"):
         votes.add_column(name, overflow="fold")
     votes.add_row("Pass@1", _figure(arm.pass_1), "")
+    if len(arm.votes) == len(RULES):
+        return votes  # of one vote there is no more to say
     for rule, title in (("mean", "mean of P(Yes)"), ("majority", "majority of verdicts")):
         votes.add_section()
         for point in arm.votes:
@@ -64,7 +67,10 @@ def _difference_table(report: WorldReport) -> Table:
 
 
 def _group_table(arms: Sequence[Arm]) -> Table:
-    """Accuracy by kind, form and difficulty: of wrong rows that of the first error, of right ones that they are so."""
+    """Accuracy by kind, form and difficulty: of wrong rows that of the first error, of right ones that they are so.
+
+    With intervals as far as 80 columns hold them; the report in the file has them all.
+    """
     groups = table("accuracy by", "n")
     for arm in arms:
         groups.add_column(arm.name, overflow="fold")
@@ -72,21 +78,22 @@ def _group_table(arms: Sequence[Arm]) -> Table:
         groups.add_section()
         groups.add_row(Text(title, "bold"))
         for scores in zip(*(getattr(arm, rows) for arm in arms), strict=True):
-            for name, n, cells in _accuracies(scores):
+            for name, n, accuracies in _accuracies(scores):
+                cells = [share(each.value, each.interval if len(arms) < 3 else None) for each in accuracies]
                 groups.add_row(Text(f"  {plain(name)}"), f"{n:,}", *cells)
     return groups
 
 
-def _accuracies(scores: Sequence[ProcessBenchScore]) -> Iterator[tuple[str, int, list[Text]]]:
+def _accuracies(scores: Sequence[ProcessBenchScore]) -> Iterator[tuple[str, int, list[Measure]]]:
     """One group in all arms: a row for its wrong solutions, and one for its right ones."""
     first = scores[0]
     both = first.n_error and first.n_correct
     if first.n_error:
         name = f"{first.split}, wrong" if both else first.split
-        yield name, first.n_error, [share(s.error_accuracy, s.error_interval) for s in scores]
+        yield name, first.n_error, [Measure(s.error_accuracy, s.error_interval) for s in scores]
     if first.n_correct:
         name = f"{first.split}, right" if both else first.split
-        yield name, first.n_correct, [share(s.correct_accuracy, s.correct_interval) for s in scores]
+        yield name, first.n_correct, [Measure(s.correct_accuracy, s.correct_interval) for s in scores]
 
 
 def _mean_table(arms: Sequence[Arm]) -> Table:

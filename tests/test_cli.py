@@ -536,7 +536,9 @@ def test_schema_is_json() -> None:
     assert "Critique" in json.loads(genprm("schema").stdout)["$defs"]
 
 
-@pytest.mark.parametrize("command", ["", "critique", "eval", "eval processbench", "eval scores", "doctor", "schema"])
+@pytest.mark.parametrize(
+    "command", ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "doctor", "schema"]
+)
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:
     took = []
     for _ in range(3):  # the best of three: other work on the machine is not what is measured
