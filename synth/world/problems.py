@@ -229,7 +229,7 @@ class _Making:
 
 
 _STEPS = {1: (2,), 2: (3,), 3: (4,), 4: (5, 6), 5: (6, 7, 8)}
-_SCALES = {1: 40, 2: 60, 3: 80, 4: 100, 5: 100}
+_SCALES = {1: 15, 2: 30, 3: 60, 4: 100, 5: 100}
 """How much of a number's range is used, in percent."""
 _EXTRA = {1: (0,), 2: (0, 0, 1), 3: (0, 1), 4: (0, 1, 1), 5: (0, 1, 2)}
 """Sentences and quantities that no step needs."""

@@ -1,12 +1,16 @@
 """The world as training data: conversations for ``genprm train critic`` and ``genprm train policy``."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from genprm.protocols.policy import feedback, revise, solve
+from genprm.sandbox.result import Result
+from genprm.synth.world import solutions
 from genprm.synth.world.examples import Example, Split, example
-from genprm.synth.world.teacher import Mode, conversation
-from genprm.types import NO_ERROR
+from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
+from genprm.types import NO_ERROR, Check, Message, Rationale
 
 ABLATED: tuple[Mode, ...] = ("no-run", "analysis", "direct")
 _ABLATED_SHARE = 0.18
@@ -21,7 +25,7 @@ def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         yield _row(made, mode, conversation(made.problem, _judged(rng, made), mode))
 
 
-def _judged(rng: random.Random, made: Example) -> Any:
+def _judged(rng: random.Random, made: Example) -> Sequence[solutions.Step]:
     """All steps, or those up to the first error: what comes after is judged too, but is soon learnt."""
     first = made.solution.first_error
     return made.steps if first in (None, NO_ERROR) or rng.random() < 0.5 else made.steps[: first + 1]
@@ -35,3 +39,59 @@ def _row(made: Example, mode: str, messages: list[dict[str, str]]) -> dict[str, 
         "mode": mode,
         "messages": messages,
     }
+
+
+def policy_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Solutions to right examples, and revisions of wrong ones after a critique, one after the other."""
+    for index in range(start, start + n):
+        made = example(split, index)
+        rng = random.Random(f"policy row {made.solution.id}")
+        asked, answer = _revision(rng, made) if made.kind else _solution(rng, made)
+        turns = [{"role": message.role, "content": message.content} for message in asked]
+        yield _row(made, "revise" if made.kind else "solve", [*turns, {"role": "assistant", "content": answer}])
+
+
+def solution_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Solutions with their truth, in the form of ProcessBench's rows."""
+    for index in range(start, start + n):
+        made = example(split, index)
+        yield {
+            "id": made.solution.id,
+            "generator": "world",
+            "problem": made.solution.problem.text,
+            "steps": list(made.solution.steps),
+            "final_answer_correct": made.steps[-1].claimed == made.problem.answer,
+            "label": made.solution.first_error,
+            "answer": made.solution.problem.answer,
+            "difficulty": made.difficulty,
+            "kind": made.kind,
+            "form": made.form,
+            "truths": [asdict(truth) for truth in made.truths],
+        }
+
+
+def _solution(rng: random.Random, made: Example) -> tuple[tuple[Message, ...], str]:
+    steps = made.steps if made.form == "plain" else solutions.revise(rng, made.problem, made.steps, 0)
+    return solve(made.problem.text), _joined(steps)
+
+
+def _revision(rng: random.Random, made: Example) -> tuple[tuple[Message, ...], str]:
+    first = made.solution.first_error or 0
+    step = made.steps[first]
+    said = feedback(first, step.text, _critique(made, first))
+    better = solutions.revise(rng, made.problem, made.steps, first)
+    return revise(made.problem.text, _joined(made.steps), said), _joined(better)
+
+
+def _critique(made: Example, at: int) -> Rationale:
+    """What a critic who is right says of a step."""
+    known: set[int] = set()
+    for step in made.steps[:at]:
+        known |= needed_for(made.problem, step.place, known)
+    check = make_check(made.problem, made.steps[at], known)
+    said = analyse(made.problem, made.steps[at], known)
+    return Rationale(0, "ok", analysis=said, checks=(Check(check.code, Result("ok", stdout=check.output)),))
+
+
+def _joined(steps: Sequence[solutions.Step]) -> str:
+    return "\n\n".join(step.text for step in steps)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -284,9 +284,20 @@ def write_solution(
     return solver.steps
 
 
-def _order(rng: random.Random, problem: WorldProblem) -> list[int]:
-    """The quantities to be worked out, each after its parents; now and then a given one is stated first."""
-    waiting = [at for at in sorted(problem.needed()) if not problem.quantities[at].given]
+def revise(rng: random.Random, problem: WorldProblem, steps: Sequence[Step], first_error: int) -> list[Step]:
+    """The right solution that begins with the steps before the first error."""
+    solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*")
+    solver.steps = list(steps[:first_error])
+    solver.beliefs = {step.place: step.claimed for step in solver.steps}
+    for place in _order(rng, problem, solver.beliefs.keys()):
+        solver.worked(place)
+    _close(rng, solver)
+    return solver.steps
+
+
+def _order(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()) -> list[int]:
+    """The quantities that are still to be worked out, each after its parents."""
+    waiting = [at for at in sorted(problem.needed()) if not problem.quantities[at].given and at not in done]
     order: list[int] = []
     while waiting:
         ready = [at for at in waiting if not any(parent in waiting for parent in problem.quantities[at].parents)]
@@ -331,6 +342,8 @@ def _droppable(problem: WorldProblem, order: Sequence[int], place: int) -> bool:
 def _close(rng: random.Random, solver: _Solver) -> None:
     """The answer, in the last step or in one of its own."""
     last = solver.steps[-1]
+    if "\\boxed" in last.text:
+        return
     answer = rng.choice(("The answer is $\\boxed{{{}}}$.", "So the answer is $\\boxed{{{}}}$.")).format(last.claimed)
     if rng.random() < 0.25:
         solver.add(last.place, last.claimed, "", {}, "", answer)
