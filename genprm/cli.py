@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
     _add_eval(commands)
+    _add_synth(commands)
     _add_sandbox(commands)
     _add_bench(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
@@ -139,6 +140,24 @@ def _add_eval(commands: Any) -> None:
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+
+
+def _add_synth(commands: Any) -> None:
+    parser = commands.add_parser("synth", help="make data", description="Make data.")
+    kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND")
+    text = "word problems with solutions in which the truth of every step is known, or conversations about them"
+    world = _add(kinds, "world", "genprm.synth.command:world", text)
+    world.add_argument("split", choices=["train", "valid", "test"], help="no problem stands in two of them")
+    world.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
+    world.add_argument("--start", type=int, default=0, metavar="K", help="begin with example K (default: 0)")
+    world.add_argument(
+        "--rows",
+        default="solutions",
+        choices=["solutions", "critic", "policy"],
+        help="solutions: rows as those of ProcessBench, with the truth of each step (default); critic, policy: "
+        "conversations for genprm train",
+    )
+    world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
 
 
 def _add_sandbox(commands: Any) -> None:
