@@ -83,8 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
     _add_eval(commands)
+    _add_synth(commands)
     _add_sandbox(commands)
     _add_bench(commands)
+    _add_train(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -173,6 +175,24 @@ def _add_world(benchmarks: Any) -> None:
     world.set_defaults(resumable=True, n=16, stopping="none")
 
 
+def _add_synth(commands: Any) -> None:
+    parser = commands.add_parser("synth", help="make data", description="Make data.")
+    kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND")
+    text = "word problems with solutions in which the truth of every step is known, or conversations about them"
+    world = _add(kinds, "world", "genprm.synth.command:world", text)
+    world.add_argument("split", choices=["train", "valid", "test"], help="no problem stands in two of them")
+    world.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
+    world.add_argument("--start", type=int, default=0, metavar="K", help="begin with example K (default: 0)")
+    world.add_argument(
+        "--rows",
+        default="solutions",
+        choices=["solutions", "critic", "policy"],
+        help="solutions: rows as those of ProcessBench, with the truth of each step (default); critic, policy: "
+        "conversations for genprm train",
+    )
+    world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
+
+
 def _add_sandbox(commands: Any) -> None:
     text = "the sandbox by itself: run a file in it, measure it, attack it"
     parser = commands.add_parser("sandbox", help=text, description=text[0].upper() + text[1:] + ".")
@@ -233,6 +253,58 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     bench.add_argument("--cache", metavar="DIR", help="where the tiny model is kept (default: the user's cache)")
     bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
+
+
+def _add_train(commands: Any) -> None:
+    text = "train a critic or a policy, from nothing or from a model"
+    parser = commands.add_parser("train", help=text, description=text[0].upper() + text[1:] + ".")
+    tasks = parser.add_subparsers(title="tasks", required=True, metavar="TASK")
+    critic = _add(tasks, "critic", "genprm.training.command:train", "train a critic on conversations with rationales")
+    critic.add_argument(
+        "--protocol",
+        dest="task",
+        default="genprm",
+        choices=["genprm", "chat"],
+        help="the form of the rationales (default: %(default)s)",
+    )
+    policy = _add(tasks, "policy", "genprm.training.command:train", "train a policy on solutions and revisions")
+    policy.set_defaults(task="policy")
+    for task in (critic, policy):
+        _training(task)
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumable=True)
+    parser.add_argument("data", nargs="+", help="files of conversations, folders of them, ids of datasets")
+    parser.add_argument("--valid", action="append", default=[], metavar="FILE", help="rows to validate on")
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="where the model goes, and the run's checkpoints"
+    )
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--model", help="a model to go on from: a folder or a name on the hub")
+    start.add_argument("--new", metavar="PRESET", help="a model from nothing: nano, small, mini, micro; nano,layers=4")
+    parser.add_argument("--lr", type=float, help="learning rate (default: 3e-3 new, 1e-5 full, 2e-4 LoRA)")
+    parser.add_argument("--epochs", type=float, default=1.0, help="(default: %(default)s)")
+    parser.add_argument("--updates", type=int, metavar="N", help="instead of --epochs")
+    parser.add_argument("--batch-tokens", type=int, default=8192, metavar="N", help="an update (default: %(default)s)")
+    parser.add_argument("--micro-tokens", type=int, default=4096, metavar="N", help="at once (default: %(default)s)")
+    parser.add_argument("--max-length", type=int, metavar="N", help="rows with more tokens are left out, and counted")
+    parser.add_argument("--packing", action="store_true", help="several rows in one sequence, none cut")
+    parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "fp32"], help="(default: %(default)s)")
+    parser.add_argument("--checkpointing", action="store_true", help="less memory for more time")
+    parser.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
+    parser.add_argument(
+        "--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(default: %(default)s)"
+    )
+    parser.add_argument("--weight-decay", type=float, default=0.1, help="(default: %(default)s)")
+    parser.add_argument("--eval-every", type=int, metavar="N", help="updates (default: a tenth of them)")
+    parser.add_argument("--save-every", type=int, metavar="N", help="updates (default: a tenth of them)")
+    parser.add_argument("--log-every", type=int, default=10, metavar="N", help="updates (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--compile", action="store_true", help="compile the model first")
+    parser.add_argument(
+        "--save-dtype", choices=["float32", "bfloat16", "float16"], help="of the weights that are saved"
+    )
 
 
 def _level(parser: Any, *names: str) -> None:

@@ -9,7 +9,7 @@ are read letter by letter and never as the token; all other text becomes the ver
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +57,7 @@ class Renderer:
             raise ConfigError(f"{tokenizer.name_or_path} has no chat template; say --template, one of {known}")
         self.end: int | None = tokenizer.eos_token_id
         """The id that ends a turn."""
+        self.end_text: str = tokenizer.eos_token or ""
         self._backend = tokenizer.backend_tokenizer
         self._plain = _without_added_tokens(self._backend)
         special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
@@ -129,6 +130,14 @@ class Renderer:
         texts = ((i, token.content) for i, token in added)
         return {i: text for i, text in texts if text in _REASONING or (text.strip() and text in written)}
 
+    def closed(self, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
+        """The conversation with its last turn ended, and where control tokens are merely spelt in it."""
+        return self._marked(messages, "", lambda marked, _: self._templated(marked, add_generation_prompt=False))
+
+    def encode(self, text: str, spelt: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """The ids of a text by itself, spellings of control tokens read letter by letter."""
+        return list(self._encode(text, spelt))
+
     def _after(self, before: Sequence[int], ids: Sequence[int]) -> str:
         context = list(before[-_CONTEXT:])
         read = str(self._backend.decode([*context, *ids]))
@@ -136,9 +145,19 @@ class Renderer:
 
     def _text(self, prompt: Prompt) -> tuple[str, list[tuple[int, int]]]:
         """The text, and the places in it where control tokens are merely spelt."""
-        own = [prompt.opening, *(message.content for message in prompt.messages)]
+        return self._marked(
+            prompt.messages,
+            prompt.opening,
+            lambda messages, opening: self._continued(replace(prompt, messages=messages, opening=opening)),
+        )
+
+    def _marked(
+        self, messages: Sequence[Message], opening: str, write: Callable[[tuple[Message, ...], str], str]
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """What ``write`` makes of a conversation, and the places in it where control tokens are merely spelt."""
+        own = [opening, *(message.content for message in messages)]
         if not any(self._all.search(text) for text in own):
-            return self._continued(prompt), []
+            return write(tuple(messages), opening), []
         marks = [mark for mark in _MARKS if not any(mark in text for text in own)]
         if len(marks) < 2:
             raise EngineRefused("the conversation spells control tokens, and uses up all that could mark them")
@@ -147,19 +166,18 @@ class Renderer:
         def marked(text: str, spellings: re.Pattern[str]) -> str:
             return spellings.sub(lambda found: opens + found[0] + closes, text)
 
-        messages = tuple(
+        bare = tuple(
             Message(m.role, marked(m.content, self._but_reasoning if m.role == "assistant" else self._all))
-            for m in prompt.messages
+            for m in messages
         )
-        opening = marked(prompt.opening, self._but_reasoning)
-        return _unmarked(self._continued(replace(prompt, messages=messages, opening=opening)), opens, closes)
+        return _unmarked(write(bare, marked(opening, self._but_reasoning)), opens, closes)
 
     def _continued(self, prompt: Prompt) -> str:
         if self._named is not None:
             turn = "" if prompt.opening else _TURNS[self._template or ""]
             return self._named(prompt) + turn
         text = self._templated(prompt.messages, add_generation_prompt=not prompt.opening)
-        return self._reopened(text) + prompt.opening if prompt.opening else text
+        return self.reopened(text) + prompt.opening if prompt.opening else text
 
     def _templated(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
         from jinja2 import TemplateError
@@ -172,7 +190,7 @@ class Renderer:
         except TemplateError as error:
             raise EngineRefused(f"the model's chat template refuses the conversation: {error}") from None
 
-    def _reopened(self, text: str) -> str:
+    def reopened(self, text: str) -> str:
         """Without the mark that ended the last turn."""
         bare = text.removesuffix("\n")
         mark = next((mark for mark in self._ends if bare.endswith(mark)), None)

@@ -14,6 +14,7 @@ from genprm.synth.world.words import ASIDES, PEOPLE, THINGS
 DIFFICULTIES = (1, 2, 3, 4, 5)
 _LARGEST = 60_000
 _TRIES = 40
+_DRAWS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ class _Making:
     def _drawn(self, relation: Relation, parents: Sequence[int]) -> tuple[dict[str, int], int] | None:
         """Numbers that give a whole, positive value of a fair size."""
         known = {letter: self.quantities[at].value for letter, at in zip("ab", parents, strict=False)}
-        for _ in range(_TRIES):
+        for _ in range(_DRAWS):
             numbers = {name: self._number(bounds) for name, bounds in relation.numbers.items()}
             if {"p", "q"} <= numbers.keys() and relation.family == "fraction" and numbers["p"] >= numbers["q"]:
                 continue

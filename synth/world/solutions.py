@@ -392,7 +392,7 @@ def _rounded(form: str, names: Mapping[str, int]) -> int:
 
 
 def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return text if text.startswith(("gcd(", "lcm(")) else text[0].upper() + text[1:]
 
 
 _STYLES = (

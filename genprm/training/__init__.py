@@ -1,0 +1,1 @@
+"""Training of critics and policies on conversations: ``genprm train critic | policy``."""

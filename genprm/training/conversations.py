@@ -1,0 +1,93 @@
+"""Training rows: conversations, read and checked as a whole before anything starts.
+
+A row, as in GenPRM-MATH-Data and TRL (``conversations`` may stand for ``messages``)::
+
+    {"messages": [{"role": "system", "content": "…"}, {"role": "user", …}, {"role": "assistant", …}],
+     "id": "…", "difficulty": 3}
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from genprm.errors import InputError
+from genprm.rows import ROW_SUFFIXES, Row, describe, read_hub, read_rows
+from genprm.types import Message, Role
+
+_FIELDS = ("messages", "conversations")
+_ROLES = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One row."""
+
+    messages: tuple[Message, ...]
+    """At least two, the last one the assistant's."""
+    where: str
+    """Its file and line, for errors."""
+    difficulty: int | None = None
+
+
+def read_conversations(sources: Iterable[str | Path]) -> list[Conversation]:
+    """All rows of files (``.jsonl``, ``.json``, ``.parquet``), of folders of them, and of datasets on the hub.
+
+    Raises:
+        InputError: a row that does not fit, with its file, line and field; a source without rows.
+        MissingExtra: Parquet or the hub without the extra ``data``.
+    """
+    return [conversation_from_row(row) for source in sources for row in _rows(str(source))]
+
+
+def _rows(source: str) -> Iterator[Row]:
+    path = Path(source)
+    if path.is_dir() and not (path / "dataset_info.json").exists():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ROW_SUFFIXES)
+        if not files:
+            raise InputError(f"the folder holds no {', '.join(ROW_SUFFIXES)} file", source)
+        for file in files:
+            yield from read_rows(file)
+    elif path.is_file():
+        yield from read_rows(path)
+    elif path.suffix.lower() in ROW_SUFFIXES or source.count("/") != 1 or path.is_absolute():
+        raise InputError("there is no such file or folder", source)
+    else:
+        for rows in read_hub(source).values():
+            yield from rows
+
+
+def conversation_from_row(row: Row) -> Conversation:
+    """Validate one row. Raises InputError."""
+    name = next((name for name in _FIELDS if row.values.get(name) is not None), None)
+    if name is None:
+        raise row.error(f"there are no messages; the row has {', '.join(row.values) or 'nothing'}", "messages")
+    items = row.items(name) or []
+    messages = tuple(_message(row, item, f"{name}[{i}]") for i, item in enumerate(items))
+    _require_order(row, messages, name)
+    return Conversation(messages, row.where, row.integer("difficulty"))
+
+
+def _message(row: Row, item: Any, field: str) -> Message:
+    if not isinstance(item, dict):
+        raise row.error(f"must be an object with role and content, not {describe(item)}", field)
+    role: Any = item.get("role")
+    content = item.get("content")
+    if role not in _ROLES:
+        raise row.error(f"must be one of {', '.join(_ROLES)}, not {describe(role)}", f"{field}.role")
+    if not isinstance(content, str):
+        raise row.error(f"must be text, not {describe(content)}", f"{field}.content")
+    if not content.strip():
+        raise row.error("is empty", f"{field}.content")
+    return Message(role, content)
+
+
+def _require_order(row: Row, messages: tuple[Message, ...], name: str) -> None:
+    """An optional system message, then user and assistant in turns, and the assistant has the last word."""
+    start = 1 if messages and messages[0].role == "system" else 0
+    for i, message in enumerate(messages[start:]):
+        wanted = "assistant" if i % 2 else "user"
+        if message.role != wanted:
+            raise row.error(f"must be {wanted} here, not {message.role}", f"{name}[{i + start}].role")
+    if len(messages) - start < 2 or messages[-1].role != "assistant":
+        raise row.error("must end with a turn of the assistant", name)

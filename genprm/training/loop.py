@@ -1,0 +1,178 @@
+"""The run itself: transformers' ``Trainer`` over a plan of batches, with the loss where the model's own tokens are."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+
+from genprm.training.encoding import Example
+from genprm.training.plan import Micro, Plan
+
+_IGNORED = -100
+
+
+class Collator:
+    """Rows into tensors: below one another with padding on the right, or one behind the other (``packing``).
+
+    ``input_ids`` is ``[rows, length]``; ``labels`` likewise, each token's own successor where that one carries loss,
+    else -100. Packed rows are told apart by ``position_ids`` that begin at 0.
+    """
+
+    def __init__(self, examples: Sequence[Example], pad: int, packing: bool) -> None:
+        self._examples = examples
+        self._pad = pad
+        self._packing = packing
+
+    def __call__(self, micro: Micro) -> dict[str, torch.Tensor]:
+        rows = [self._row(self._examples[n]) for n in micro]
+        if self._packing:
+            ids, labels, positions = (torch.cat(column).unsqueeze(0) for column in zip(*rows, strict=True))
+            return {"input_ids": ids, "labels": labels, "position_ids": positions}
+        pad_sequence = torch.nn.utils.rnn.pad_sequence
+        ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self._pad)
+        labels = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=_IGNORED)
+        return {"input_ids": ids, "labels": labels}
+
+    def _row(self, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        ids = torch.tensor(example.ids, dtype=torch.long)
+        own = torch.frombuffer(bytearray(example.own), dtype=torch.uint8).bool()
+        following = functional.pad(ids.masked_fill(~own, _IGNORED)[1:], (0, 1), value=_IGNORED)
+        return ids, following, torch.arange(len(ids))
+
+
+class _Micros(torch.utils.data.Dataset):  # type: ignore[misc]
+    def __init__(self, micros: Sequence[Micro]) -> None:
+        self._micros = micros
+
+    def __len__(self) -> int:
+        return len(self._micros)
+
+    def __getitem__(self, n: int) -> Micro:
+        return self._micros[n]
+
+
+class ConversationTrainer(Trainer):  # type: ignore[misc]
+    """Runs a plan: its micro-batches in their order, shared out among the processes."""
+
+    def __init__(
+        self, *, plan: Plan, collate: Collator, valid: Sequence[Micro], valid_collate: Collator, **kw: Any
+    ) -> None:
+        self._plan = plan
+        self._collate = collate
+        self._valid = valid
+        self._valid_collate = valid_collate
+        self.tokens_seen = 0
+        super().__init__(**kw, train_dataset=_Micros(plan.micros), eval_dataset=_Micros(valid) if valid else None)
+        self.model_accepts_loss_kwargs = True  # loss is divided by the tokens of the whole update
+        _select_before_head(self.model)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        mine = self._plan.micros[self.args.process_index :: self.args.world_size]
+        return DataLoader(_Micros(mine), batch_size=None, collate_fn=self._collate)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Mapping[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        loss = _loss_sum(model, inputs)
+        self.tokens_seen += inputs["input_ids"].numel()
+        if num_items_in_batch is None:
+            return loss / (inputs["labels"] != _IGNORED).sum()
+        return loss * (self.args.world_size / num_items_in_batch)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Mean loss of a validation token."""
+        model = self.model
+        model.eval()
+        total = torch.zeros(2, dtype=torch.float64)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for micro in self._valid[self.args.process_index :: self.args.world_size]:
+                inputs = self._prepare_inputs(self._valid_collate(micro))
+                n = int((inputs["labels"] != _IGNORED).sum())
+                total += torch.tensor([float(_loss_sum(model, inputs)), n], dtype=torch.float64)
+        model.train()
+        loss, n = self.accelerator.reduce(total.to(self.args.device), "sum").tolist()
+        metrics = {"eval_loss": loss / max(n, 1)}
+        self.log(metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def _loss_sum(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Cross entropy summed over the tokens that carry loss. Logits are made at those alone."""
+    labels = inputs["labels"].flatten()
+    chosen = (labels != _IGNORED).nonzero().squeeze(1)
+    rest = {name: value for name, value in inputs.items() if name != "labels"}
+    _bare(model).chosen_positions = chosen
+    logits = model(**rest, use_cache=False).logits
+    return functional.cross_entropy(logits.float(), labels[chosen], reduction="sum")
+
+
+def _bare(model: Any) -> Any:
+    """Under the wrappers of many processes."""
+    while hasattr(model, "module"):
+        model = model.module
+    return model
+
+
+def _select_before_head(model: Any) -> None:
+    """Show the output embeddings only the positions that carry loss: half of the tokens and more carry none."""
+
+    def select(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        (hidden,) = args
+        return (hidden.flatten(0, 1)[model.chosen_positions],)
+
+    model.get_output_embeddings().register_forward_pre_hook(select)
+
+
+def optimizer_for(model: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW; weight decay on matrices alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), eps=1e-8, fused=True)
+
+
+class Journal(TrainerCallback):  # type: ignore[misc]
+    """Metrics as lines of a file, and in short on standard error.
+
+    ``tokens_per_s`` counts all tokens, padding included, of this process, in the time that went into updates.
+    """
+
+    def __init__(self, path: Path, tokens_seen: Callable[[], int]) -> None:
+        self._path = path
+        self._tokens_seen = tokens_seen
+        self._tokens = 0
+        self._seconds = 0.0
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._seconds += time.perf_counter() - self._began
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        record = {"update": state.global_step, "of": state.max_steps, **logs}
+        if "loss" in logs:
+            tokens = self._tokens_seen()
+            record["tokens_per_s"] = round((tokens - self._tokens) / max(self._seconds, 1e-9))
+            self._tokens, self._seconds = tokens, 0.0
+        with self._path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        shown = " · ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in ("update", "of", "epoch"))
+        print(f"update {state.global_step}/{state.max_steps} · {shown}", file=sys.stderr, flush=True)

@@ -1,0 +1,212 @@
+"""The world: its truth against an independent reckoning, its splits, its rationales through the real sandbox."""
+
+import asyncio
+import json
+import random
+import re
+from collections import Counter
+from fractions import Fraction
+from math import gcd, lcm
+from pathlib import Path
+
+import pytest
+
+from genprm.cli import main
+from genprm.inputs import read_solutions
+from genprm.protocols.genprm import code_blocks
+from genprm.sandbox import Sandbox
+from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, examples
+from genprm.synth.world.problems import ancestors
+from genprm.synth.world.relations import RELATIONS
+from genprm.synth.world.rows import critic_rows, policy_rows
+from genprm.synth.world.solutions import revise, slipped
+from genprm.synth.world.teacher import MODES, conversation, in_python
+from genprm.types import NO_ERROR
+
+EXAMPLES = list(examples("valid", 330))
+
+
+def reckoned(made: Example) -> list[Fraction]:
+    """The values of a problem's quantities, by exact fractions and from the numbers alone."""
+    values: list[Fraction] = []
+    for quantity in made.problem.quantities:
+        names = dict(zip("ab", (values[at] for at in quantity.parents), strict=False))
+        names |= {name: Fraction(number) for name, number in quantity.numbers.items()}
+        whole = {"gcd": lambda a, b: gcd(int(a), int(b)), "lcm": lambda a, b: lcm(int(a), int(b))}
+        values.append(Fraction(eval(quantity.relation.form.replace("//", "/"), whole | names)))
+    return values
+
+
+@pytest.mark.parametrize("made", EXAMPLES[::5], ids=lambda made: made.solution.id)
+def test_values_are_those_of_the_numbers_told(made: Example) -> None:
+    assert [Fraction(quantity.value) for quantity in made.problem.quantities] == reckoned(made)
+    for quantity in made.problem.quantities:
+        assert quantity.told in made.problem.text
+        for number in quantity.numbers.values():
+            assert str(number) in quantity.told
+
+
+def test_the_truth_of_every_step() -> None:
+    """A step is right if its value is, and its own computation gives it; the label is the first that is not."""
+    for made in EXAMPLES:
+        values = reckoned(made)
+        wrong = [at for at, step in enumerate(made.steps) if not step.truth.correct]
+        assert made.solution.first_error == (wrong[0] if wrong else NO_ERROR)
+        believed = {}
+        for step in made.steps:
+            believed[step.place] = step.claimed
+            holds = not step.computation or eval(in_python(step.computation), {"gcd": gcd, "lcm": lcm}) == step.claimed
+            assert step.truth.correct == (step.claimed == values[step.place] and holds), step
+            assert (step.truth.kind == "") == step.truth.correct
+            needed = {place for place in believed if place in made.problem.needed()}
+            assert step.truth.reachable == all(believed[place] == values[place] for place in needed)
+            assert str(step.claimed) in step.text
+            assert step.computation in step.text
+
+
+def test_the_answer_is_boxed_in_the_last_step_only() -> None:
+    for made in EXAMPLES:
+        boxed = [re.findall(r"\\boxed\{(-?\d+)\}", step.text) for step in made.steps]
+        assert boxed[-1] == [str(made.steps[-1].claimed)]
+        assert not any(boxed[:-1])
+        right = made.steps[-1].claimed == made.problem.answer
+        assert right == (not made.kind or made.form == "lucky")
+
+
+def test_every_kind_of_fault_and_every_relation_occurs() -> None:
+    assert Counter(made.kind == "" for made in EXAMPLES) == {True: 165, False: 165}
+    kinds = Counter(made.kind for made in EXAMPLES if made.kind)
+    assert set(kinds) == set(FIRST_KINDS)
+    assert set(kinds.values()) == {15}
+    assert any(truth.kind == "carried" for made in EXAMPLES for truth in made.truths)
+    assert {made.form for made in EXAMPLES} == {"plain", "detour", "lucky"}
+    used = {quantity.relation.name for made in EXAMPLES for quantity in made.problem.quantities}
+    assert used - {"given"} == {relation.name for relation in RELATIONS}
+
+
+def test_difficulty_is_depth_and_size() -> None:
+    depth = {level: [] for level in (1, 3, 5)}  # type: dict[int, list[int]]
+    for level, found in depth.items():
+        found.extend(len(made.problem.needed()) for made in examples("valid", 40, difficulty=level))
+    assert max(depth[1]) < 5 <= max(depth[3])
+    assert sum(depth[1]) < sum(depth[3]) < sum(depth[5])
+
+
+def test_graphs_are_acyclic_and_the_question_needs_what_it_needs() -> None:
+    for made in EXAMPLES:
+        for place, quantity in enumerate(made.problem.quantities):
+            assert all(parent < place for parent in quantity.parents)
+        names = [quantity.variable for quantity in made.problem.quantities]
+        assert len(set(names)) == len(names)
+        assert all(name.isidentifier() for name in names)
+        assert ancestors(made.problem.quantities, made.problem.asked) == made.problem.needed()
+
+
+def test_an_index_gives_the_same_example_whatever_is_asked_beside_it() -> None:
+    assert example("test", 7) == next(examples("test", 1, start=7)) == list(examples("test", 8))[7]
+    assert example("test", 7) != example("valid", 7)
+
+
+@pytest.mark.slow
+def test_no_problem_stands_in_two_splits_or_twice() -> None:
+    texts = {split: [made.solution.problem.text for made in examples(split, 600)] for split in SPLITS}
+    for split, own in texts.items():
+        others = {text for name, found in texts.items() if name != split for text in found}
+        assert not others & set(own)
+        assert len(set(own)) / len(own) > 0.99  # the easiest problems are few enough to meet twice
+    told = {split: {_without_names(text) for text in found} for split, found in texts.items()}
+    shared = len(told["train"] & told["test"]) / len(told["test"])
+    assert shared < 0.02, "problems that differ in names and things alone"
+
+
+def _without_names(text: str) -> str:
+    return re.sub(r"[A-Z][a-z]+", "N", text)
+
+
+async def _outputs(chains: list[list[str]]) -> list[list[str]]:
+    async with Sandbox() as sandbox:
+        outputs = []
+        for chain in chains:
+            async with sandbox.session() as session:
+                results = [await session.run(code_blocks(text)[0][-1]) for text in chain]
+                outputs.append([result.stdout.strip() for result in results])
+        return outputs
+
+
+def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
+    chains = []
+    for made in EXAMPLES[:60]:
+        turns = conversation(made.problem, made.steps)
+        chains.append([turn["content"] for turn in turns if turn["role"] == "assistant"])
+        for text, truth in zip(chains[-1], made.truths, strict=True):
+            assert text.endswith(f"$\\boxed{{{'Yes' if truth.correct else 'No'}}}$\n</output>\n")
+    shown = [[t.partition("[Code Output]\n\n```\n")[2].partition("\n```\n")[0] for t in chain] for chain in chains]
+    assert asyncio.run(_outputs(chains)) == shown
+
+
+def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> None:
+    for made in EXAMPLES[:60]:
+        for turn in conversation(made.problem, made.steps)[2::2]:
+            quotes, said, _ = turn["content"].partition("The paragraph says")
+            assert said
+            assert all(quote in made.problem.text for quote in re.findall(r'"([^"]*)"', quotes))
+
+
+def test_modes_are_the_ablations_of_the_protocol() -> None:
+    made = EXAMPLES[1]
+    texts = {mode: conversation(made.problem, made.steps, mode)[-1]["content"] for mode in MODES}
+    assert "[Code Output]" in texts["full"]
+    assert "```python" in texts["no-run"]
+    assert "[Code Output]" not in texts["no-run"]
+    assert "</analyze>" in texts["analysis"]
+    assert "```" not in texts["analysis"]
+    assert texts["direct"].startswith("<output>")
+
+
+def test_a_revision_keeps_the_good_prefix_and_is_right() -> None:
+    for made in [made for made in EXAMPLES if made.kind][:60]:
+        first = made.solution.first_error or 0
+        better = revise(random.Random(0), made.problem, made.steps, first)
+        assert tuple(better[:first]) == made.steps[:first]
+        assert all(step.truth.correct for step in better)
+        assert better[-1].claimed == made.problem.answer
+        assert better[-1].text.count("\\boxed") == 1
+
+
+def test_a_slip_is_always_a_slip() -> None:
+    rng = random.Random(0)
+    for value in [1, 2, 7, 10, 100, 999, 12345] * 30:
+        assert slipped(rng, value) != value
+        assert slipped(rng, value) > 0
+
+
+def test_rows_for_training() -> None:
+    rows = [*critic_rows("valid", 30), *policy_rows("valid", 30)]
+    for row in rows:
+        roles = [message["role"] for message in row["messages"]]
+        assert roles[-1] == "assistant"
+        assert 1 <= row["difficulty"] <= 5
+    assert Counter(row["mode"] for row in rows[30:]) == {"solve": 15, "revise": 15}
+    revised = rows[31]["messages"]
+    assert revised[2]["content"].startswith("Paragraph ")
+    assert "Output:" in revised[2]["content"]
+
+
+def test_the_command_writes_rows_that_the_program_reads(tmp_path: Path) -> None:
+    file = tmp_path / "world.jsonl"
+    assert main(["synth", "world", "test", "-n", "6", "-o", str(file)]) == 0
+    read = read_solutions(str(file))
+    assert [solution.first_error for solution in read] == [made.solution.first_error for made in examples("test", 6)]
+    assert json.loads(file.read_text().splitlines()[1])["kind"] in KINDS
+
+
+def test_the_command_prints_where_no_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["synth", "world", "train", "-n", "2", "--rows", "critic", "--start", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_command_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["synth", "world", "test", "-n", "2", "-o", str(tmp_path / "file" / "below.jsonl")]) == 2
+    assert main(["synth", "world", "test", "-n", "-1"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
