@@ -12,6 +12,7 @@ from genprm.types import Critique, Method
 from tests.test_eval_world import METHOD, oracle, problems
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.slow  # matplotlib alone takes seconds to import
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -34,7 +35,6 @@ def texts(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_arms", [1, 2, 3])
 def test_every_picture_in_two_formats(tmp_path: Path, n_arms: int) -> None:
     from genprm.eval import plots
