@@ -48,6 +48,7 @@ def votes(report: WorldReport) -> Figure:
                 _vote_line(axes, arm, rule, i)
             _vote_axes(axes, rule, report)
         panels[0].set_ylabel("F1 (%)")
+        panels[0].set_ylim(*_span([point.f1 for arm in report.arms for point in arm.votes]))
         _legend(figure, panels[0], report)
     return figure
 
@@ -152,6 +153,14 @@ def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
     """Of several lines or bars, above the picture, where it hides nothing."""
     if len(report.arms) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
+
+
+def _span(measures: Sequence[Measure]) -> tuple[float, float]:
+    """From below the lowest interval to above the highest, in percent; ten points at least: noise is to look small."""
+    ends = [100 * end for m in measures if m.interval for end in (m.interval.low, m.interval.high)] or [0.0, 100.0]
+    low, high = min(ends), max(ends)
+    margin = max(0.05 * (high - low), (10 - (high - low)) / 2)
+    return max(low - margin, -1.0), min(high + margin, 101.0)
 
 
 def _errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:

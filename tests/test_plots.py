@@ -72,6 +72,15 @@ def test_bars_and_lines_are_the_figures_of_the_report() -> None:
     assert len(styles) == 2  # told apart without colour
 
 
+def test_a_flat_line_is_drawn_as_one() -> None:
+    """Who has everything has it with any number of votes: no axis of hundredths of a point."""
+    from genprm.eval import plots
+
+    (low, high) = plots.votes(report(1)).axes[0].get_ylim()
+    assert low == pytest.approx(95)
+    assert high == pytest.approx(101)
+
+
 def test_the_same_report_gives_the_same_file(tmp_path: Path) -> None:
     from genprm.eval import plots
 
