@@ -277,34 +277,55 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(resumable=True)
     parser.add_argument("data", nargs="+", help="files of conversations, folders of them, ids of datasets")
     parser.add_argument("--valid", action="append", default=[], metavar="FILE", help="rows to validate on")
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="where the model goes, and the run's checkpoints"
+    parser.add_argument("--output", required=True, metavar="DIR", help="the model goes there; begun again, it goes on")
+    model = parser.add_argument_group("model")
+    start = model.add_mutually_exclusive_group(required=True)
+    start.add_argument("--model", help="one that there is: a folder or a name on the hub")
+    start.add_argument(
+        "--new", metavar="PRESET", help="one from nothing: nano, small, mini or micro; with changes: nano,layers=4"
     )
-    start = parser.add_mutually_exclusive_group(required=True)
-    start.add_argument("--model", help="a model to go on from: a folder or a name on the hub")
-    start.add_argument("--new", metavar="PRESET", help="a model from nothing: nano, small, mini, micro; nano,layers=4")
-    parser.add_argument("--lr", type=float, help="learning rate (default: 3e-3 new, 1e-5 full, 2e-4 LoRA)")
-    parser.add_argument("--epochs", type=float, default=1.0, help="(default: %(default)s)")
-    parser.add_argument("--updates", type=int, metavar="N", help="instead of --epochs")
-    parser.add_argument("--batch-tokens", type=int, default=8192, metavar="N", help="an update (default: %(default)s)")
-    parser.add_argument("--micro-tokens", type=int, default=4096, metavar="N", help="at once (default: %(default)s)")
-    parser.add_argument("--max-length", type=int, metavar="N", help="rows with more tokens are left out, and counted")
-    parser.add_argument("--packing", action="store_true", help="several rows in one sequence, none cut")
-    parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "fp32"], help="(default: %(default)s)")
-    parser.add_argument("--checkpointing", action="store_true", help="less memory for more time")
-    parser.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
-    parser.add_argument(
-        "--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(default: %(default)s)"
+    model.add_argument("--lora", type=int, metavar="RANK", help="train adapters on all linear layers")
+    model.add_argument("--lora-alpha", type=int, metavar="N", help="(default: twice the rank)")
+    model.add_argument("--merge", action="store_true", help="with --lora: write whole weights, not an adapter")
+    model.add_argument("--save-dtype", choices=["float32", "bfloat16", "float16"], help="of the weights written")
+    _batching(parser.add_argument_group("batches"))
+    _optimisation(parser.add_argument_group("optimisation"))
+    pace = parser.add_argument_group("validation and checkpoints")
+    pace.add_argument("--eval-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
+    pace.add_argument("--save-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
+    pace.add_argument("--log-every", type=int, default=10, metavar="N", help="updates (default: %(default)s)")
+    pace.add_argument(
+        "--patience", type=int, metavar="N", help="end after N validations without a better loss, and keep the best"
     )
-    parser.add_argument("--weight-decay", type=float, default=0.1, help="(default: %(default)s)")
-    parser.add_argument("--eval-every", type=int, metavar="N", help="updates (default: a tenth of them)")
-    parser.add_argument("--save-every", type=int, metavar="N", help="updates (default: a tenth of them)")
-    parser.add_argument("--log-every", type=int, default=10, metavar="N", help="updates (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    parser.add_argument("--compile", action="store_true", help="compile the model first")
-    parser.add_argument(
-        "--save-dtype", choices=["float32", "bfloat16", "float16"], help="of the weights that are saved"
+
+
+def _batching(group: Any) -> None:
+    group.add_argument(
+        "--batch-tokens", type=int, default=8192, metavar="N", help="of an update, all processes (default: %(default)s)"
     )
+    group.add_argument(
+        "--micro-tokens", type=int, default=4096, metavar="N", help="at once in a process (default: %(default)s)"
+    )
+    group.add_argument("--max-length", type=int, metavar="N", help="rows with more tokens are left out, and counted")
+    group.add_argument("--packing", action="store_true", help="several rows in one sequence, none of them cut")
+    group.add_argument("--curriculum", action="store_true", help="rows with a low difficulty first")
+    group.add_argument(
+        "--precision", default="auto", choices=["auto", "bf16", "fp32"], help="of calculation (default: %(default)s)"
+    )
+    group.add_argument("--checkpointing", action="store_true", help="calculate twice, for less memory")
+    group.add_argument("--compile", action="store_true", help="torch.compile")
+
+
+def _optimisation(group: Any) -> None:
+    group.add_argument("--epochs", type=float, default=1.0, metavar="X", help="(default: %(default)s)")
+    group.add_argument("--updates", type=int, metavar="N", help="instead of --epochs")
+    group.add_argument("--lr", type=float, help="learning rate (default: 3e-3 new, 2e-4 LoRA, 1e-5 full)")
+    group.add_argument("--optim", choices=["muon", "adamw"], help="(default: muon for a new model, else adamw)")
+    group.add_argument("--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(cosine)")
+    group.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
+    group.add_argument("--weight-decay", type=float, default=0.1, metavar="X", help="(default: %(default)s)")
+    group.add_argument("--clip", type=float, default=1.0, metavar="NORM", help="gradients (default: %(default)s)")
+    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 
 
 def _level(parser: Any, *names: str) -> None:

@@ -34,8 +34,8 @@ _PACKAGES = ("genprm", "sympy", "httpx", "msgspec", "vllm", "transformers", "tor
 class Run:
     """An open run folder; a context manager."""
 
-    def __init__(self, folder: Path, config: Config) -> None:
-        """Make the folder, or go on in it.
+    def __init__(self, folder: Path, config: Config, *, results: str = "results.jsonl", option: str = "--run") -> None:
+        """Make the folder, or go on in it. ``option`` is what names it on the command line.
 
         Raises:
             ConfigError: it holds a run with another configuration, or something else, or another process works in it;
@@ -43,11 +43,12 @@ class Run:
         """
         self.folder = folder
         self.config = dict(config)
-        self.results = folder / "results.jsonl"
+        self.results = folder / results
+        self._option = option
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder} is a file; a run needs a folder")
         if folder.is_dir() and not (folder / "run.json").exists() and _visible(folder):
-            raise ConfigError(f"{folder} holds files, but no run; name another folder with --run")
+            raise ConfigError(f"{folder} holds files, but no run; name another folder with {option}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -94,12 +95,14 @@ class Run:
         try:
             kept = msgspec.json.decode(path.read_bytes())["config"]
         except (msgspec.MsgspecError, KeyError, TypeError):
-            raise InputError("this is no run.json; remove the folder or name another with --run", str(path)) from None
+            raise InputError(
+                f"this is no run.json; remove the folder or name another with {self._option}", str(path)
+            ) from None
         wanted = msgspec.json.decode(records.to_json(self.config))
         for name in sorted(kept.keys() | wanted.keys(), key=lambda name: (name in _DIGESTS, name)):
             if kept.get(name) != wanted.get(name):
                 change = _DIGESTS.get(name) or f"with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}"
-                raise ConfigError(f"{self.folder} was begun {change}; name another folder with --run")
+                raise ConfigError(f"{self.folder} was begun {change}; name another folder with {self._option}")
 
 
 def default_folder(name: str, config: Config) -> Path:

@@ -63,7 +63,7 @@ class HfEngine:
                 raise MissingExtra(package, "hf", f"engine hf:{model}")
         if max_batch < 1 or cache_tokens < 0:
             raise ConfigError("engine hf: max_batch is at least 1 and cache_tokens at least 0")
-        loaded, tokenizer = await asyncio.to_thread(_loaded, model, device, dtype)
+        loaded, tokenizer = await asyncio.to_thread(load_model, model, device, dtype)
         window = max_model_len or _window(loaded)
         if _slides(loaded):  # which counts columns, and so cannot take a row with a gap
             cache_tokens = 0
@@ -111,7 +111,14 @@ def _told(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
         loop.call_soon_threadsafe(done.set)
 
 
-def _loaded(model: str, device: Device, dtype: DType) -> tuple[Any, Any]:
+def load_model(model: str, device: Device = "auto", dtype: DType = "auto") -> tuple[Any, Any]:
+    """The model, on its device, and its tokenizer. A folder with an adapter of peft brings its base model along.
+
+    Raises:
+        MissingExtra: an adapter without peft.
+        ConfigError: they cannot be loaded.
+        EngineUnavailable: the device has no memory for them.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -119,6 +126,8 @@ def _loaded(model: str, device: Device, dtype: DType) -> tuple[Any, Any]:
     path = Path(model).expanduser()
     if not path.is_dir() and (path.is_absolute() or model.startswith((".", "~"))):
         raise ConfigError(f"hf:{model}: there is no such folder")
+    if (path / "adapter_config.json").exists() and util.find_spec("peft") is None:
+        raise MissingExtra("peft", "train", f"the adapter {model}")
     logging.disable_progress_bar()
     place = _device(device)
     kind = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)

@@ -7,31 +7,27 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from genprm.errors import MissingExtra
+from genprm.errors import ConfigError, MissingExtra
 from genprm.training.conversations import read_conversations
-from genprm.training.options import Options
+from genprm.training.options import read_options
 
 
 def train(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    """Trains before an event loop runs, so that Ctrl-C ends it at once."""
-    for package in ("torch", "transformers", "accelerate"):
+    """Trains here, before an event loop runs: Ctrl-C ends it at once."""
+    options = read_options(vars(args))
+    if options.patience and not args.valid:
+        raise ConfigError("--patience needs rows to validate on: --valid")
+    rows, valid = read_conversations(args.data), read_conversations(args.valid)
+    for package in ("torch", "transformers", "accelerate", *(["peft"] if options.lora else [])):
         if util.find_spec(package) is None:
             raise MissingExtra(package, "train", "genprm train")
-    options = _options(args)
-    rows = read_conversations(args.data)
-    valid = read_conversations(args.valid)
-    from genprm.training.run import train as run
+    from genprm.training import run
 
-    outcome = run(options, rows, valid, Path(args.output))
-    loss = "" if outcome.loss is None else f", validation loss {outcome.loss:.4f}"
-    print(f"{args.output}: {outcome.updates} updates{loss}", file=sys.stderr)
+    report = run.train(options, rows, valid, Path(args.output))
+    loss = "" if report.valid_loss is None else f", validation loss {report.valid_loss:.4f}"
+    print(f"{args.output}: {report.updates} updates{loss}", file=sys.stderr)
     return _done()
 
 
 async def _done() -> int:
     return 0
-
-
-def _options(args: argparse.Namespace) -> Options:
-    names = {name for name in Options.__dataclass_fields__ if hasattr(args, name)}
-    return Options(**{name: getattr(args, name) for name in names})

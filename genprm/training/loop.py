@@ -1,10 +1,7 @@
 """The run itself: transformers' ``Trainer`` over a plan of batches, with the loss where the model's own tokens are."""
 
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,12 +59,12 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
     """Runs a plan: its micro-batches in their order, shared out among the processes."""
 
     def __init__(
-        self, *, plan: Plan, collate: Collator, valid: Sequence[Micro], valid_collate: Collator, **kw: Any
+        self, *, plan: Plan, collate: Collator, valid: Sequence[Micro], collate_valid: Collator, **kw: Any
     ) -> None:
         self._plan = plan
         self._collate = collate
         self._valid = valid
-        self._valid_collate = valid_collate
+        self._collate_valid = collate_valid
         self.tokens_seen = 0
         super().__init__(**kw, train_dataset=_Micros(plan.micros), eval_dataset=_Micros(valid) if valid else None)
         self.model_accepts_loss_kwargs = True  # loss is divided by the tokens of the whole update
@@ -97,7 +94,7 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
         total = torch.zeros(2, dtype=torch.float64)
         with torch.no_grad(), self.compute_loss_context_manager():
             for micro in self._valid[self.args.process_index :: self.args.world_size]:
-                inputs = self._prepare_inputs(self._valid_collate(micro))
+                inputs = self._prepare_inputs(self._collate_valid(micro))
                 n = int((inputs["labels"] != _IGNORED).sum())
                 total += torch.tensor([float(_loss_sum(model, inputs)), n], dtype=torch.float64)
         model.train()
@@ -119,9 +116,9 @@ def _loss_sum(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def _bare(model: Any) -> Any:
-    """Under the wrappers of many processes."""
-    while hasattr(model, "module"):
-        model = model.module
+    """Under the wrappers of many processes and of the compiler."""
+    while inner := getattr(model, "module", None) or getattr(model, "_orig_mod", None):
+        model = inner
     return model
 
 
@@ -135,44 +132,39 @@ def _select_before_head(model: Any) -> None:
     model.get_output_embeddings().register_forward_pre_hook(select)
 
 
-def optimizer_for(model: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices alone."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), eps=1e-8, fused=True)
-
-
 class Journal(TrainerCallback):  # type: ignore[misc]
-    """Metrics as lines of a file, and in short on standard error.
+    """Metrics as records, and behind the progress bar.
 
-    ``tokens_per_s`` counts all tokens, padding included, of this process, in the time that went into updates.
+    ``tokens_per_s`` counts all tokens of this process, padding included, in the time that went into updates.
     """
 
-    def __init__(self, path: Path, tokens_seen: Callable[[], int]) -> None:
-        self._path = path
+    def __init__(
+        self, record: Callable[[dict[str, Any]], None], tick: Callable[[str], None], tokens_seen: Callable[[], int]
+    ) -> None:
+        self._record = record
+        self._tick = tick
         self._tokens_seen = tokens_seen
         self._tokens = 0
         self._seconds = 0.0
         self._began = 0.0
+        self._note: dict[str, str] = {}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._seconds += time.perf_counter() - self._began
+        self._tick(" · ".join(self._note.values()))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **_: Any) -> None:
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+        if not logs or "train_runtime" in logs:
             return
-        record = {"update": state.global_step, "of": state.max_steps, **logs}
+        record: dict[str, Any] = {"update": state.global_step, "of": state.max_steps, **logs}
         if "loss" in logs:
             tokens = self._tokens_seen()
             record["tokens_per_s"] = round((tokens - self._tokens) / max(self._seconds, 1e-9))
             self._tokens, self._seconds = tokens, 0.0
-        with self._path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        shown = " · ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in ("update", "of", "epoch"))
-        print(f"update {state.global_step}/{state.max_steps} · {shown}", file=sys.stderr, flush=True)
+            self._note |= {"loss": f"loss {logs['loss']:.4f}", "rate": f"{record['tokens_per_s']:,} token/s"}
+        if "eval_loss" in logs:
+            self._note["valid"] = f"validation {logs['eval_loss']:.4f}"
+        self._record(record)

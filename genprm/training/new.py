@@ -47,10 +47,10 @@ class Shape:
     """Of a Llama and its tokenizer. Embeddings are tied."""
 
     hidden: int = 256
-    layers: int = 6
+    layers: int = 5
     ffn: int = 768
-    heads: int = 8
-    kv_heads: int = 4
+    heads: int = 4
+    kv_heads: int = 2
     vocabulary: int = 1280
     window: int = 4096
     rope_theta: float = 10000.0
@@ -125,7 +125,7 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
     Raises:
         ConfigError: the vocabulary is too small for bytes and fixed texts.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     control = [UNKNOWN, BEGIN, END, START, PAD]
@@ -133,9 +133,9 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
     if learned < 256 + len(control) + 8:
         raise ConfigError(f"a vocabulary of {shape.vocabulary} leaves no room for words")
     backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    # A digit may take the blank before it along: numbers are half of what a check is made of.
+    single = pre_tokenizers.Split(Regex(" ?[0-9]"), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([single, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=learned,

@@ -32,16 +32,31 @@ class Plan:
 
 
 def make_plan(
-    lengths: Sequence[int], batching: Batching, *, epochs: float, updates: int | None, ranks: int, seed: int
+    lengths: Sequence[int],
+    batching: Batching,
+    *,
+    epochs: float = 1.0,
+    updates: int | None = None,
+    ranks: int = 1,
+    seed: int = 0,
+    difficulties: Sequence[int] | None = None,
 ) -> Plan:
-    """``updates`` wins over ``epochs``. The number of micro-batches an update is a multiple of ``ranks``."""
-    one_epoch = list(_epoch(lengths, batching, random.Random(f"{seed} 0")))
+    """A plan for rows of these lengths.
+
+    ``updates`` wins over ``epochs``. The number of micro-batches an update is a multiple of ``ranks``, the processes
+    that share them. With ``difficulties`` easy rows come first: see :func:`_growing`.
+    """
+    rows = list(range(len(lengths)))
+    one_epoch = list(_epoch(rows, lengths, batching, random.Random(f"{seed} 0")))
     mean = sum(_size(micro, lengths, batching) for micro in one_epoch) / len(one_epoch)
     per_update = ranks * max(1, round(batching.batch_tokens / mean / ranks))
-    if updates is None:
-        updates = max(1, int(epochs * len(one_epoch) / per_update))
-    micros = list(islice(_endless(lengths, batching, seed), updates * per_update))
-    return Plan(micros, per_update, updates)
+    updates = updates or max(1, round(epochs * len(one_epoch) / per_update))
+    n = updates * per_update
+    if difficulties is None:
+        micros = _endless(rows, lengths, batching, seed)
+    else:
+        micros = _growing(difficulties, lengths, batching, seed, n)
+    return Plan(list(islice(micros, n)), per_update, updates)
 
 
 def in_order(lengths: Sequence[int], batching: Batching) -> list[Micro]:
@@ -49,16 +64,27 @@ def in_order(lengths: Sequence[int], batching: Batching) -> list[Micro]:
     return list(_cut(sorted(range(len(lengths)), key=lambda n: lengths[n]), lengths, batching))
 
 
-def _endless(lengths: Sequence[int], batching: Batching, seed: int) -> Iterator[Micro]:
+def _growing(
+    difficulties: Sequence[int], lengths: Sequence[int], batching: Batching, seed: int, n: int
+) -> Iterator[Micro]:
+    """A pool that grows by one difficulty after the other over the first half of the ``n``, then all rows."""
+    levels = sorted(set(difficulties))
+    for stage, level in enumerate(levels[:-1]):
+        pool = [row for row, difficulty in enumerate(difficulties) if difficulty <= level]
+        yield from islice(_endless(pool, lengths, batching, seed + stage), n // 2 // (len(levels) - 1))
+    yield from _endless(list(range(len(lengths))), lengths, batching, seed + len(levels))
+
+
+def _endless(rows: Sequence[int], lengths: Sequence[int], batching: Batching, seed: int) -> Iterator[Micro]:
     epoch = 0
     while True:
-        yield from _epoch(lengths, batching, random.Random(f"{seed} {epoch}"))
+        yield from _epoch(rows, lengths, batching, random.Random(f"{seed} {epoch}"))
         epoch += 1
 
 
-def _epoch(lengths: Sequence[int], batching: Batching, rng: random.Random) -> Iterator[Micro]:
+def _epoch(rows: Sequence[int], lengths: Sequence[int], batching: Batching, rng: random.Random) -> Iterator[Micro]:
     """Every row once; rows of similar length together, the micro-batches of a pool in random order."""
-    rows = list(range(len(lengths)))
+    rows = list(rows)
     rng.shuffle(rows)
     for start in range(0, len(rows), _POOL):
         pool = rows[start : start + _POOL]

@@ -1,157 +1,186 @@
-"""A run from rows to weights: everything is read and checked first, then it trains, and goes on after a kill."""
+"""A run from rows to weights: everything is read and checked first; then it trains, and goes on after a kill.
 
+The output folder, when the run has ended, is a model (or an adapter) in the Hugging Face format, and beside it::
+
+    run.json       what was asked for, and the versions
+    metrics.jsonl  a line every few updates and for each validation
+    start/         a new model before its first update
+    checkpoints/   from which a killed run goes on
+    report.json    how it ended: written last
+"""
+
+import dataclasses
+import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
 from genprm.engines.rendering import Renderer
 from genprm.errors import InputError
+from genprm.progress import progress
+from genprm.runs import Run
 from genprm.training.conversations import Conversation
 from genprm.training.encoding import Encoder, Example, encode_all
-from genprm.training.new import new_model, shape_named
+from genprm.training.loop import Collator, ConversationTrainer, Journal
+from genprm.training.models import load_for_training, save, start_new
+from genprm.training.optimizers import optimizer_for
 from genprm.training.options import Options
-from genprm.training.plan import Batching, in_order, make_plan
+from genprm.training.plan import Batching, Plan, in_order, make_plan
 
 _TOKENIZER_ROWS = 4000
 """Rows that the tokenizer of a new model is learned from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Report:
+    """How a run ended."""
+
     updates: int
+    rows: int
     left_out: int
-    """Rows longer than ``max_length``."""
-    loss: float | None
-    """Of a validation token at the end."""
+    """Rows that are longer than ``max_length``."""
+    valid_loss: float | None = None
+    """Of a token at the end; None without rows to validate on."""
 
 
-def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Outcome:
-    """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load.
+def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Report:
+    """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load. The same call after a kill goes on.
 
-    The same call after a kill goes on from the last checkpoint.
+    Raises:
+        ConfigError: the folder holds another run, or the model cannot be loaded.
+        InputError: a row does not fit the model's chat template, or none fits its window.
     """
-    from transformers.trainer_utils import get_last_checkpoint
+    logging.disable_progress_bar()
+    args = _arguments(options, output)
+    if args.process_index:
+        return _trained(options, rows, valid, output, args, lambda _: None)
+    with Run(output, _config(options, rows, valid), results="metrics.jsonl", option="--output") as run:
+        if (output / "report.json").exists():
+            return msgspec.json.decode((output / "report.json").read_bytes(), type=Report)
+        report = _trained(options, rows, valid, output, args, run.append)
+        run.write_report(report)
+        return report
 
-    model, tokenizer = _loaded(options, rows, output)
+
+def _trained(
+    options: Options,
+    rows: Sequence[Conversation],
+    valid: Sequence[Conversation],
+    output: Path,
+    args: TrainingArguments,
+    record: Callable[[dict[str, Any]], None],
+) -> Report:
+    with args.main_process_first():
+        start_new(options, (m.content for row in rows[:_TOKENIZER_ROWS] for m in row.messages), output / "start")
+    model, tokenizer, came_in = load_for_training(options, output / "start")
     encoder = Encoder(Renderer(tokenizer), options.task)
     window = options.max_length or int(model.config.max_position_embeddings)
-    examples, left_out = _fitting(encoder, rows, options.seed, window)
-    held_out, _ = _fitting(encoder, valid, options.seed, window)
+    examples, held_out = (_fitting(encoder, some, options.seed, window) for some in (rows, valid))
     if not examples:
-        raise InputError(f"none of the rows has at most {window} tokens")
-    trainer = _trainer(options, model, tokenizer, examples, held_out, output)
-    checkpoints = output / "checkpoints"
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    loss = trainer.evaluate()["eval_loss"] if held_out else None
-    _save(options, model, tokenizer, output)
-    return Outcome(trainer.state.global_step, left_out, loss)
-
-
-def _loaded(options: Options, rows: Sequence[Conversation], output: Path) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    source = options.model or str(output / "start")
-    if options.new and not (output / "start" / "model.safetensors").exists():
-        texts = (message.content for row in rows[:_TOKENIZER_ROWS] for message in row.messages)
-        made, tokenizer = new_model(shape_named(options.new), texts, options.seed)
-        tokenizer.save_pretrained(source)
-        made.save_pretrained(source)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation=_attention(options))
-    return model, tokenizer
-
-
-def _attention(options: Options) -> str:
-    import torch
-
-    from genprm.training import attention
-
-    return "sdpa" if options.packing or torch.cuda.is_available() else attention.register()
-
-
-def _fitting(encoder: Encoder, rows: Sequence[Conversation], seed: int, window: int) -> tuple[list[Example], int]:
-    """Those that have no more tokens than ``window``, and the number of the others."""
-    examples = [example for example in encode_all(encoder, rows, seed) if len(example) <= window]
-    left_out = len(rows) - len(examples)
-    if left_out:
-        print(
-            f"genprm: {left_out} of {len(rows)} rows have more than {window} tokens, and are left out", file=sys.stderr
-        )
-    return examples, left_out
-
-
-def _trainer(
-    options: Options, model: Any, tokenizer: Any, examples: list[Example], held_out: list[Example], output: Path
-) -> Any:
-    from transformers import PrinterCallback
-
-    from genprm.training.loop import Collator, ConversationTrainer, Journal, optimizer_for
-
+        raise InputError(f"none of the {len(rows)} rows has at most {window} tokens")
+    _say_left_out(len(rows) - len(examples), len(rows), window)
     batching = Batching(options.batch_tokens, options.micro_tokens, options.packing)
-    args = _arguments(options, output)
-    plan = make_plan(
-        [len(e) for e in examples],
-        batching,
-        epochs=options.epochs,
-        updates=options.updates,
-        ranks=args.world_size,
-        seed=options.seed,
-    )
-    every = max(1, plan.updates // 10)
-    args.max_steps = plan.updates
-    args.gradient_accumulation_steps = plan.per_update // args.world_size
-    args.warmup_steps = int(options.warmup * plan.updates)
-    args.save_strategy, args.save_steps = "steps", options.save_every or every
-    if held_out:
-        args.eval_strategy, args.eval_steps = "steps", options.eval_every or every
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    plan = _plan(options, examples, batching, args.world_size)
+    _schedule(args, options, plan, bool(held_out))
+    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     trainer = ConversationTrainer(
         model=model,
         args=args,
         plan=plan,
         collate=Collator(examples, pad, options.packing),
         valid=in_order([len(e) for e in held_out], batching),
-        valid_collate=Collator(held_out, pad, options.packing),
-        optimizers=(optimizer_for(model, options.rate, options.weight_decay), None),
+        collate_valid=Collator(held_out, pad, options.packing),
+        optimizers=(optimizer_for(model, options.rate, options.weight_decay, options.optimizer == "muon"), None),
     )
+    loss = _run(trainer, options, record)
+    if args.process_index == 0:
+        save(options, model, tokenizer, came_in, output)
+    return Report(trainer.state.global_step, len(rows), len(rows) - len(examples), loss)
+
+
+def _run(trainer: ConversationTrainer, options: Options, record: Callable[[dict[str, Any]], None]) -> float | None:
+    last = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
+    done = int(last.rpartition("-")[2]) if last else 0
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Journal(output / "metrics.jsonl", lambda: trainer.tokens_seen))
-    return trainer
+    if options.patience:
+        trainer.add_callback(EarlyStoppingCallback(options.patience))
+    with progress("update", trainer.args.max_steps, done) as tick:
+        trainer.add_callback(Journal(record, tick, lambda: trainer.tokens_seen))
+        trainer.train(resume_from_checkpoint=last)
+    if trainer.eval_dataset is None:
+        return None
+    history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    if history and history[-1]["step"] == trainer.state.global_step and not options.patience:
+        return float(history[-1]["eval_loss"])
+    return trainer.evaluate()["eval_loss"]
 
 
-def _arguments(options: Options, output: Path) -> Any:
-    import torch
-    from transformers import TrainingArguments
+def _fitting(encoder: Encoder, rows: Sequence[Conversation], seed: int, window: int) -> list[Example]:
+    return [example for example in encode_all(encoder, rows, seed) if len(example) <= window]
 
+
+def _say_left_out(left_out: int, total: int, window: int) -> None:
+    if left_out:
+        print(f"genprm: {left_out} of {total} rows have more than {window} tokens, and are left out", file=sys.stderr)
+
+
+def _plan(options: Options, examples: Sequence[Example], batching: Batching, ranks: int) -> Plan:
+    return make_plan(
+        [len(example) for example in examples],
+        batching,
+        epochs=options.epochs,
+        updates=options.updates,
+        ranks=ranks,
+        seed=options.seed,
+        difficulties=[example.difficulty for example in examples] if options.curriculum else None,
+    )
+
+
+def _arguments(options: Options, output: Path) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(output / "checkpoints"),
         per_device_train_batch_size=1,
         learning_rate=options.rate,
         lr_scheduler_type=options.schedule,
         max_grad_norm=options.clip,
-        bf16=_bf16(options),
+        bf16=_in_bf16(options),
         gradient_checkpointing=options.checkpointing,
         torch_compile=options.compile,
         logging_steps=options.log_every,
         save_total_limit=2,
         seed=options.seed,
         use_cpu=not torch.cuda.is_available(),
-        report_to=[],
+        report_to=["tensorboard"] if util.find_spec("tensorboard") else [],
         disable_tqdm=True,
         remove_unused_columns=False,
     )
 
 
-def _bf16(options: Options) -> bool:
-    """``auto``: where the machine calculates faster in it."""
-    import torch
+def _schedule(args: TrainingArguments, options: Options, plan: Plan, validates: bool) -> None:
+    """What depends on the number of updates."""
+    every = max(1, plan.updates // 10)
+    args.max_steps = plan.updates
+    args.gradient_accumulation_steps = plan.per_update // args.world_size
+    args.warmup_steps = round(options.warmup * plan.updates)
+    args.save_strategy, args.save_steps = "steps", options.save_every or every
+    if validates:
+        args.eval_strategy, args.eval_steps = "steps", options.eval_every or every
+    if options.patience:  # the best weights must have been saved
+        args.save_steps = args.eval_steps
+        args.load_best_model_at_end, args.metric_for_best_model, args.greater_is_better = True, "eval_loss", False
 
+
+def _in_bf16(options: Options) -> bool:
+    """``auto``: where the machine calculates faster in it."""
     if options.precision != "auto":
         return options.precision == "bf16"
     if torch.cuda.is_available():
@@ -159,10 +188,12 @@ def _bf16(options: Options) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _save(options: Options, model: Any, tokenizer: Any, output: Path) -> None:
-    import torch
+def _config(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation]) -> dict[str, Any]:
+    return dataclasses.asdict(options) | {"data": f"{_digest(rows)} {_digest(valid)}"}
 
-    kind = options.save_dtype or ("float16" if options.new else "float32")
-    model.config.use_cache = True
-    model.to(getattr(torch, kind)).save_pretrained(output)
-    tokenizer.save_pretrained(output)
+
+def _digest(rows: Sequence[Conversation]) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for row in rows:
+        state.update(msgspec.json.encode((row.messages, row.difficulty)))
+    return state.hexdigest()
