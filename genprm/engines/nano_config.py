@@ -17,6 +17,10 @@ class _Rope(msgspec.Struct, frozen=True):
     rope_type: Literal["default"] = "default"
 
 
+class _Generation(msgspec.Struct, frozen=True):
+    eos_token_id: int | list[int] | None = None
+
+
 class LlamaConfig(msgspec.Struct, frozen=True):
     """Fields of ``config.json``, by their names there; what this runtime does not compute is refused."""
 
@@ -73,12 +77,23 @@ class LlamaConfig(msgspec.Struct, frozen=True):
 
 
 def read_config(folder: Path) -> LlamaConfig:
-    """Raises ConfigError, which names the file, where it is missing, torn or of a model that this runtime is not for."""
+    """Raises ConfigError where the file is missing, torn or of a model that this runtime is not for."""
     path = folder / "config.json"
     try:
         return msgspec.json.decode(read_bytes(path), type=LlamaConfig)
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path}: this is no configuration of a plain Llama: {error}") from None
+
+
+def read_stops(folder: Path, config: LlamaConfig) -> int | list[int] | None:
+    """Ids that end a text: of ``generation_config.json`` where there is one, else of ``config.json``."""
+    path = folder / "generation_config.json"
+    if not path.exists():
+        return config.eos_token_id
+    try:
+        return msgspec.json.decode(read_bytes(path), type=_Generation).eos_token_id
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def read_tensors(folder: Path, config: LlamaConfig) -> dict[str, NDArray[np.float32]]:

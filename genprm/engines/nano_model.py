@@ -89,7 +89,7 @@ class Llama:
         return NanoBatch(self, [row and Row(row.memory, length) for row, length in zip(rows, lengths, strict=True)])
 
     def read(self, rows: Sequence[Row], ids: Sequence[Sequence[int]]) -> Array:
-        """Logits [rows, vocabulary] of what follows ``ids``, which are the last tokens of ``rows`` and written there."""
+        """Logits [rows, vocabulary] of what follows ``ids``, the last tokens of ``rows``, which are written there."""
         sizes = [len(new) for new in ids]
         ends = np.cumsum(sizes)
         stretches = [slice(end - size, end) for end, size in zip(ends.tolist(), sizes, strict=True)]
