@@ -8,13 +8,10 @@
 """
 
 import asyncio
-import os
 from importlib import resources
 from pathlib import Path
 
-# Read when numpy is imported. These matrices are too small for two threads, which would only wait for one another, and
-# the checks run beside.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from threadpoolctl import threadpool_limits
 
 from genprm.engines.local import LocalEngine
 from genprm.engines.nano_config import read_config, read_stops, read_tensors
@@ -28,7 +25,9 @@ SHIPPED = ("nano", "policy")
 
 
 class NanoEngine(LocalEngine):
-    """One small Llama. Make it with :meth:`load`."""
+    """One small Llama. Make it with :meth:`load`. While it is open, matrix products of this process take one thread."""
+
+    _limits: threadpool_limits
 
     @classmethod
     async def load(
@@ -52,7 +51,15 @@ class NanoEngine(LocalEngine):
         folder = _folder(name, model or "nano")
         backend, tokenizer, stops, window = await asyncio.to_thread(_loaded, folder, max_model_len)
         renderer = Renderer(tokenizer, template)
-        return cls(name, backend, renderer, stops, window=window, max_batch=max_batch, cache_tokens=cache_tokens)
+        engine = cls(name, backend, renderer, stops, window=window, max_batch=max_batch, cache_tokens=cache_tokens)
+        # These matrices are too small for two threads: they wait for one another, a hundred times as long as they
+        # compute where the processor has other things to do, such as the checks.
+        engine._limits = threadpool_limits(1, "blas")
+        return engine
+
+    async def close(self) -> None:
+        await super().close()
+        self._limits.restore_original_limits()
 
 
 def _folder(name: str, model: str) -> Path:
