@@ -21,6 +21,7 @@ from contextlib import aclosing, contextmanager
 from importlib import util
 from typing import IO, Any
 
+from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Rendered, Renderer
 from genprm.engines.vllm_options import read_options
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, MissingExtra
@@ -86,7 +87,7 @@ class VllmEngine:
                 await asyncio.to_thread(starting.result().shut_down)
             raise
         try:
-            return cls(f"vllm:{model}", running, Renderer(running.core.get_tokenizer(), template))
+            return cls(f"vllm:{model}", running, Renderer(HfTokenizer(running.core.get_tokenizer()), template))
         except BaseException:
             await asyncio.to_thread(running.shut_down)
             raise
