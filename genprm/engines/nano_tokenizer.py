@@ -25,6 +25,7 @@ _Id = Annotated[int, msgspec.Meta(ge=0)]
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 _WHOLE = re.compile(r"(?s:.+)")
 _BY_DIGIT = re.compile(r"[0-9]|[^0-9]+")
+_BY_DIGIT_WITH_BLANK = re.compile(r"(?s: ?[0-9]|(?:(?! ?[0-9]).)+)")
 _WORDS_KEPT = 1 << 16
 _CHATML = "<|im_start|>"
 
@@ -58,6 +59,9 @@ class _Part(msgspec.Struct):
     add_prefix_space: bool = False
     use_regex: bool = True
     individual_digits: bool = False
+    pattern: dict[str, str] = {}
+    behavior: str = ""
+    invert: bool = False
     pretokenizers: list["_Part"] = []
 
 
@@ -88,7 +92,7 @@ class NanoTokenizer:
         self.name = str(folder)
         file = _decoded(path, _File)
         try:
-            self._parts = _BY_DIGIT if _single_digits(file) else _WHOLE
+            self._parts = _parts(file)
             self._merges = _merges(file.model)
         except ValueError as error:
             raise ConfigError(f"{path}: this is no plain byte-level BPE: {error}") from None
@@ -220,14 +224,12 @@ def _cut(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[
         yield start, end, False
 
 
-def _single_digits(file: _File) -> bool:
-    """Whether each digit is cut off by itself; raises ValueError where the file asks for what is not done here."""
+def _parts(file: _File) -> re.Pattern[str]:
+    """What a text is cut into before its words; raises ValueError where the file asks for what is not done here."""
     parts = file.pre_tokenizer.pretokenizers if file.pre_tokenizer.type == "Sequence" else [file.pre_tokenizer]
-    *digits, last = parts or [file.pre_tokenizer]
+    *before, last = parts or [file.pre_tokenizer]
     if last.type != "ByteLevel" or last.add_prefix_space or not last.use_regex:
         raise ValueError("its last pre-tokenizer is not ByteLevel without a prefix space")
-    if [(part.type, part.individual_digits) for part in digits] not in ([], [("Digits", True)]):
-        raise ValueError("it has a pre-tokenizer other than ByteLevel and single digits")
     if file.decoder.type != "ByteLevel":
         raise ValueError("its decoder is not ByteLevel")
     if any(token.single_word or token.lstrip or token.rstrip for token in file.added_tokens):
@@ -236,7 +238,14 @@ def _single_digits(file: _File) -> bool:
         raise ValueError("its model ignores merges, or falls back to bytes")
     if file.model.unk_token is not None and not file.model.vocab.keys() >= set(_LETTERS):
         raise ValueError("it has an unknown token for bytes that it lacks")
-    return bool(digits)
+    match before:
+        case []:
+            return _WHOLE
+        case [_Part(type="Digits", individual_digits=True)]:
+            return _BY_DIGIT
+        case [_Part(type="Split", pattern={"Regex": r" ?\p{N}"}, behavior="Isolated", invert=False)]:
+            return _BY_DIGIT_WITH_BLANK
+    raise ValueError("it has a pre-tokenizer other than ByteLevel and single digits")
 
 
 def _merges(model: _Model) -> dict[tuple[int, int], tuple[int, int]]:

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Rendered, Renderer
-from genprm.engines.vllm_options import read_options
+from genprm.engines.vllm_options import Adapter, adapter_in, read_options
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, MissingExtra
 from genprm.types import Completion, Prompt, Sampling, Token, Usage
 
@@ -54,11 +54,12 @@ class VllmEngine:
 
     protocols: frozenset[str] | None = None
 
-    def __init__(self, name: str, running: "_Running", renderer: Renderer) -> None:
+    def __init__(self, name: str, running: "_Running", renderer: Renderer, adapter: "Adapter | None" = None) -> None:
         self.name = name
         self.window: int = running.core.model_config.max_model_len
         self._running = running
         self._renderer = renderer
+        self._lora = adapter.request() if adapter else None
         self._most_logprobs: int = running.core.model_config.max_logprobs
         self._numbers = itertools.count()
         self._in_flight: set[str] = set()
@@ -69,6 +70,8 @@ class VllmEngine:
         cls, model: str, *, template: str | None = None, options: Mapping[str, str] | None = None
     ) -> "VllmEngine":
         """Load ``model``, a folder or a name on the hub. ``options`` are fields of vLLM's ``AsyncEngineArgs``.
+
+        A folder with an adapter of peft brings its base model along.
 
         Raises:
             MissingExtra: vLLM is not installed.
@@ -87,7 +90,8 @@ class VllmEngine:
                 await asyncio.to_thread(starting.result().shut_down)
             raise
         try:
-            return cls(f"vllm:{model}", running, Renderer(HfTokenizer(running.core.get_tokenizer()), template))
+            renderer = Renderer(HfTokenizer(running.core.get_tokenizer()), template)
+            return cls(f"vllm:{model}", running, renderer, adapter_in(model))
         except BaseException:
             await asyncio.to_thread(running.shut_down)
             raise
@@ -132,7 +136,7 @@ class VllmEngine:
         if self._closed:
             raise EngineUnavailable(f"{self.name} is closed")
         request = f"genprm-{next(self._numbers)}"
-        stream = self._running.core.generate({"prompt_token_ids": list(ids)}, params, request)
+        stream = self._running.core.generate({"prompt_token_ids": list(ids)}, params, request, lora_request=self._lora)
         self._in_flight.add(request)
         try:
             async with aclosing(stream):
@@ -234,8 +238,9 @@ def _config(model: str, options: dict[str, str]) -> Any:
     except ImportError as error:
         raise ConfigError(f"the installed vLLM cannot be imported: {_said(error)}") from None
     defaults = _DEFAULTS | (_CPU_DEFAULTS if current_platform.is_cpu() else {})
-    parsed = read_options(options, defaults)
-    parsed.model = model
+    adapter = adapter_in(model)
+    parsed = read_options(options, defaults | (adapter.options if adapter else {}))
+    parsed.model = adapter.base if adapter else model
     try:
         return AsyncEngineArgs.from_cli_args(parsed).create_engine_config()
     except Exception as error:  # whatever the model's files and vLLM's own checks raise

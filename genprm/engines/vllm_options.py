@@ -1,10 +1,17 @@
 """vLLM's engine arguments from words, read by vLLM's own command line."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from genprm.engines.options import near
 from genprm.errors import ConfigError
+
+_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Those that vLLM takes as the highest."""
 
 
 def read_options(options: Mapping[str, str], defaults: Mapping[str, str]) -> Any:
@@ -16,6 +23,39 @@ def read_options(options: Mapping[str, str], defaults: Mapping[str, str]) -> Any
     parser = _parser()
     given = {name.replace("-", "_"): value for name, value in options.items()}
     return parser.parse_args(_arguments({**defaults, **given}, parser._option_string_actions))
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A folder with a LoRA adapter of peft."""
+
+    folder: str
+    base: str
+    rank: int
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What vLLM must be told so that it takes the adapter, with the tokenizer of its folder."""
+        most = next((size for size in _RANKS if size >= self.rank), self.rank)
+        return {"enable_lora": "true", "max_lora_rank": str(most), "tokenizer": self.folder}
+
+    def request(self) -> Any:
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest("adapter", 1, self.folder)
+
+
+def adapter_in(model: str) -> Adapter | None:
+    """The adapter in a folder; None where it holds none. Raises ConfigError where its configuration cannot be read."""
+    folder = Path(model).expanduser()
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return None
+    try:
+        config = msgspec.json.decode(path.read_bytes())
+        return Adapter(str(folder.resolve()), str(config["base_model_name_or_path"]), int(config["r"]))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path} is no configuration of a LoRA adapter") from None
 
 
 def _parser() -> Any:

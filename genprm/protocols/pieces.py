@@ -70,9 +70,9 @@ def _checked(rest: str) -> Iterator[Piece]:
         yield Piece(rest[at : cut.end()], True)
         at = cut.end()
         blocks = len(code_blocks(rest[:at])[0])
-        end = rest.find(STOP_CODE, at + len(OUTPUT)) if blocks > n_run and rest.startswith(OUTPUT, at) else -1
-        if end >= 0:
-            n_run, end = blocks, end + len(STOP_CODE)
+        if blocks > n_run and rest.startswith(OUTPUT, at):
+            end = rest.find(STOP_CODE, at + len(OUTPUT))
+            n_run, end = blocks, len(rest) if end < 0 else end + len(STOP_CODE)
             yield Piece(rest[at:end], False)
             at = end
     yield Piece(rest[at:], True)
