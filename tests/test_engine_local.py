@@ -18,7 +18,7 @@ import torch
 from genprm.engines import nano_model, open_engine
 from genprm.engines.backend import Backend, Batch, Row
 from genprm.engines.hf import HfEngine
-from genprm.engines.hf_batch import shortlist
+from genprm.engines.hf_batch import HfBackend, shortlist
 from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.local import LocalEngine
 from genprm.engines.rendering import Reader, Renderer
