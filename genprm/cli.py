@@ -239,7 +239,7 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="symbolic",
         metavar="SPEC",
-        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, scripted:FILE",
+        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano[:FOLDER], scripted:FILE",
     )
     engine.add_argument("--model", help="the model's name on the server, where it serves several")
     engine.add_argument(

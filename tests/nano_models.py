@@ -1,7 +1,7 @@
 """Small Llamas with random weights, made without torch, and what the engine should compute of them, written plainly."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +28,23 @@ def tokenizer_json() -> dict[str, Any]:
             if word[: at + 1] not in vocabulary:
                 vocabulary[word[: at + 1]] = len(vocabulary)
                 merges.append([word[:at], word[at]])
-    added = [{"id": vocabulary[text], "content": text, "special": True, "normalized": False} for text in CONTROL]
-    added += [
-        {"id": len(vocabulary) + at, "content": text, "special": False, "normalized": False}
-        for at, text in enumerate(FIXED)
-    ]
-    digits, words = {"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [flags | {"id": vocabulary[text], "content": text, "special": True} for text in CONTROL]
+    added += [flags | {"id": len(vocabulary) + at, "content": text, "special": False} for at, text in enumerate(FIXED)]
+    digits = {"type": "Digits", "individual_digits": True}
+    words = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, words]},
         "post_processor": None,
-        "decoder": {"type": "ByteLevel"},
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": merges},
+        "decoder": words,
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": None, "byte_fallback": False},
     }
 
 
-def make_nano(folder: Path, *, kind: type[np.floating[Any]] = np.float32, seed: int = 0, **config: object) -> Path:
-    """A folder in the usual form; ``config`` goes into its ``config.json``."""
+def make_nano(folder: Path, kind: str = "float32", config: Mapping[str, object] | None = None) -> Path:
+    """A folder in the usual form; ``config`` goes into its ``config.json``, ``kind`` is that of its numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_json()
     fields = {
@@ -62,12 +61,12 @@ def make_nano(folder: Path, *, kind: type[np.floating[Any]] = np.float32, seed: 
         "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
         "tie_word_embeddings": True,
         "eos_token_id": 0,
-    } | config
+    } | dict(config or {})
     (folder / "config.json").write_text(json.dumps(fields))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     settings = {"eos_token": CONTROL[0], "chat_template": "{# ChatML #}<|im_start|>…"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     shapes = read_config(folder).shapes()
     tensors = {name: rng.normal(len(shape) == 1, 0.3, shape).astype(kind) for name, shape in shapes.items()}
     save_file(tensors, folder / "model.safetensors")
@@ -84,14 +83,16 @@ def logprobs(config: LlamaConfig, tensors: Tensors, ids: Sequence[int]) -> NDArr
         return scaled
 
     def heads(x: NDArray[Any]) -> NDArray[Any]:
-        return x.reshape(n, -1, size).swapaxes(0, 1)
+        split: NDArray[Any] = x.reshape(n, -1, size).swapaxes(0, 1)
+        return split
 
     angles = np.arange(n)[:, None] * config.rope_theta ** -(np.arange(0, size, 2) / size)
     cos, sin = (np.concatenate([part, part], -1) for part in (np.cos(angles), np.sin(angles)))
 
     def rotated(x: NDArray[Any]) -> NDArray[Any]:
         turned = np.concatenate([-x[..., size // 2 :], x[..., : size // 2]], -1)
-        return x * cos + turned * sin
+        both: NDArray[Any] = x * cos + turned * sin
+        return both
 
     x = w["model.embed_tokens.weight"][list(ids)]
     for at in range(config.num_hidden_layers):

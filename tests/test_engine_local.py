@@ -502,7 +502,7 @@ def test_many_in_flight_are_faster_than_one_by_one(hf: str) -> None:
     [
         ({"colour": "red"}, "has no option 'colour'; there are cache_tokens, device, dtype, max_batch, max_model_len"),
         ({"max_batch": "many"}, "max_batch='many'"),
-        ({"max_batch": "0"}, "max_batch is at least 1"),
+        ({"max_batch": "0"}, "max_batch and max_model_len are at least 1"),
         ({"dtype": "float8"}, "dtype='float8'"),
         ({"device": "mps"}, "no device mps here"),
     ],

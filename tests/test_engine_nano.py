@@ -53,16 +53,20 @@ def with_engine(folder: Path, work: Callable[[NanoEngine], Awaitable[T]], **opti
 
 def all_logprobs(found: Shortlist) -> NDArray[np.float64]:
     """[rows, vocabulary], in the order of ids."""
-    return np.take_along_axis(found.logits - found.total[:, None], found.ids.argsort(-1), -1).astype(np.float64)
+    logprobs = np.asarray(found.logits - found.total[:, None], np.float64)
+    in_order: NDArray[np.float64] = np.take_along_axis(logprobs, found.ids.argsort(-1), -1)
+    return in_order
 
 
 def expected(folder: Path, ids: list[int]) -> NDArray[np.float64]:
     config = read_config(folder)
-    return logprobs(config, read_tensors(folder, config), ids)[-1]
+    last: NDArray[np.float64] = logprobs(config, read_tensors(folder, config), ids)[-1]
+    return last
 
 
 def text_of(n: int, seed: int = 0) -> list[int]:
-    return np.random.default_rng(seed).integers(0, 250, n).tolist()
+    ids: list[int] = np.random.default_rng(seed).integers(0, 250, n).tolist()
+    return ids
 
 
 @pytest.mark.parametrize("blocks", [True, False], ids=["blocks", "whole"])
@@ -86,17 +90,17 @@ def test_it_computes_what_a_llama_is(folder: Path, blocks: bool, monkeypatch: py
     ids=str,
 )
 def test_what_the_configuration_says_counts(tmp_path: Path, config: dict[str, object]) -> None:
-    folder, text = make_nano(tmp_path, **config), text_of(30)
+    folder, text = make_nano(tmp_path, config=config), text_of(30)
     (found,) = all_logprobs(loaded(folder).batch([None], [0]).read([text], None))
     assert found == pytest.approx(expected(folder, text), abs=1e-4)
 
 
 def test_float16_weights_are_the_same_numbers(tmp_path: Path) -> None:
-    folder = make_nano(tmp_path, kind=np.float16)
+    folder = make_nano(tmp_path, "float16")
     config, stored = read_config(folder), load_file(folder / "model.safetensors")
     tensors = read_tensors(folder, config)
     for name, tensor in stored.items():
-        assert (tensor.dtype, tensors[name].dtype) == (np.float16, np.float32)
+        assert (str(tensor.dtype), str(tensors[name].dtype)) == ("float16", "float32")
         assert np.array_equal(tensor, tensors[name])
 
 

@@ -110,7 +110,7 @@ def model(**change: object) -> dict[str, object]:
 
 
 LEADING = {"type": "ByteLevel", "add_prefix_space": True}
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "a normalizer": ({"normalizer": {"type": "NFC"}}, "normalizer"),
     "another model": (model(type="Unigram"), "Unigram"),
     "dropout": (model(dropout=0.1), "dropout"),
