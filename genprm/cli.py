@@ -385,7 +385,7 @@ def _engine(parser: argparse.ArgumentParser) -> Any:
         "--engine",
         default="symbolic",
         metavar="SPEC",
-        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, scripted:FILE",
+        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano[:FOLDER], scripted:FILE",
     )
     engine.add_argument("--model", help="the model's name on the server, where it serves several")
     engine.add_argument(

@@ -99,7 +99,7 @@ class HfBatch:
         self._gap = [(length, widest - size) for length, size in zip(self.lengths, sizes, strict=True)]
         self._width += widest
         self.lengths = [length + size for length, size in zip(self.lengths, sizes, strict=True)]
-        return _shortlist(out.logits[:, -1].float(), most)
+        return shortlist(out.logits[:, -1].float(), most)
 
     def row(self, at: int) -> Row:
         """A copy of one row, without its padding."""
@@ -130,7 +130,7 @@ def _widened(states: torch.Tensor, width: int) -> torch.Tensor:
     return wide
 
 
-def _shortlist(logits: torch.Tensor, most: int | None) -> Shortlist:
+def shortlist(logits: torch.Tensor, most: int | None) -> Shortlist:
     """Of ``logits`` [rows, vocabulary]."""
     n_all = logits.shape[-1]
     values, ids = logits.topk(min(most or n_all, n_all))

@@ -21,7 +21,7 @@ from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError
 
 SHIPPED = ("nano", "policy")
-"""Folders of the package ``genprm.weights``."""
+"""Folders in ``genprm/weights``."""
 
 
 class NanoEngine(LocalEngine):

@@ -113,6 +113,8 @@ def read_tensors(folder: Path, config: LlamaConfig) -> dict[str, NDArray[np.floa
     for name, shape in config.shapes().items():
         if name not in stored:
             raise ConfigError(f"{path}: there is no tensor {name}")
+        if stored[name].dtype.kind != "f":
+            raise ConfigError(f"{path}: tensor {name} is of {stored[name].dtype}")
         if stored[name].shape != shape:
             raise ConfigError(f"{path}: tensor {name} has shape {stored[name].shape}, config.json says {shape}")
     return {name: stored[name].astype(np.float32) for name in config.shapes()}
