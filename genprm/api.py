@@ -1,7 +1,7 @@
 """The front door: a critic in one call.
 
     from genprm import critique
-    print(critique("What is 2 + 3 * 4?", "Step 1: 2 + 3 = 5\\nStep 2: 5 * 4 = 20").first_error)
+    print(critique(problem, solution).first_error)
 
 Inside of asynchronous programs, and for many solutions, keep a critic open::
 
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from genprm.critic import Critic
+from genprm.defaults import ENGINE
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
 from genprm.protocols import label, make_protocol
@@ -26,7 +27,7 @@ from genprm.types import Context, Critique, Method, Problem, Solution, Stopping,
 
 @asynccontextmanager
 async def open_critic(
-    engine: str = "symbolic",
+    engine: str = ENGINE,
     *,
     model: str | None = None,
     template: str | None = None,
@@ -91,7 +92,7 @@ async def open_critic(
         yield critic
 
 
-def critique(problem: str, solution: str | Sequence[str], *, engine: str = "symbolic", **options: Any) -> Critique:
+def critique(problem: str, solution: str | Sequence[str], *, engine: str = ENGINE, **options: Any) -> Critique:
     """The critique of one solution: a text, cut by the rules of ``genprm.splitting``, or its steps.
 
     Options are those of :func:`open_critic`. For use outside of an event loop.

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from genprm import __version__
+from genprm.defaults import ENGINE
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -383,9 +384,9 @@ def _engine(parser: argparse.ArgumentParser) -> Any:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
-        default="symbolic",
+        default=ENGINE,
         metavar="SPEC",
-        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano[:FOLDER], scripted:FILE",
+        help="nano (default), symbolic, http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano:FOLDER, scripted:FILE",
     )
     engine.add_argument("--model", help="the model's name on the server, where it serves several")
     engine.add_argument(

@@ -323,7 +323,8 @@ def world(*args: str) -> list[str]:
 def test_the_symbolic_engine_from_end_to_end(tmp_path: Path) -> None:
     """Without weights: it finds slips of the pen, nothing else, and needs its code run for that."""
     folder = tmp_path / "run"
-    done = genprm(*world("-n", "1", "--problems", "110", "--run", str(folder), "--ablation", "full", "no-run"))
+    asked = ["-n", "1", "--problems", "110", "--run", str(folder), "--ablation", "full", "no-run"]
+    done = genprm(*world(*asked, "--engine", "symbolic"))
     assert done.returncode == 0, done.stderr
     report = records.from_json((folder / "report.json").read_bytes(), WorldReport)
     full, no_run = report.arms

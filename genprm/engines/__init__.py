@@ -1,10 +1,11 @@
 """Where tokens come from. One protocol, one method; chosen by one string.
 
 ====================  ==========================================================================
-``symbolic``          rules and computation, no weights (default)
+``nano``              the small verifier that ships with genprm, on a CPU (default); ``nano:policy`` the small
+                      policy, ``nano:FOLDER`` others
+``symbolic``          rules and computation, no weights
 ``http://host/v1``    any OpenAI-compatible server; ``#model`` at the end, or ``--model``, names the model
 ``vllm:MODEL``        vLLM in this process; a folder or a name on the hub
-``nano``              the small verifier that ships with genprm, on a CPU; ``nano:policy`` or ``nano:FOLDER``: others
 ``hf:MODEL``          transformers in this process, on a GPU or without one
 ``scripted:FILE``     answers from a file: tests, documents, dry runs
 ====================  ==========================================================================
@@ -17,7 +18,7 @@ from genprm.engines.base import Engine
 from genprm.engines.options import keywords
 from genprm.errors import ConfigError
 
-ENGINES = ("symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "nano[:FOLDER]", "scripted:FILE")
+ENGINES = ("nano[:FOLDER]", "symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
