@@ -195,7 +195,7 @@ def _add_policy(benchmarks: Any) -> None:
     method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
     method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")
     sampling(method)
-    parser.set_defaults(resumable=True)
+    parser.set_defaults(resumable=True, engine="nano:policy")
 
 
 def _add_synth(commands: Any) -> None:
