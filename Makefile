@@ -25,9 +25,10 @@ fix: .venv/dev
 clean:
 	rm -rf .venv build dist *.egg-info
 
+# Not compiled: most of what it installs is never imported, and its byte code would take 80 MB.
 .venv/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e .
 	touch $@
 
 .venv/dev: .venv/core

@@ -14,12 +14,18 @@ from genprm.engines.nano_tokenizer import _LETTERS
 
 CONTROL = ("<|im_end|>", "<|im_start|>")
 FIXED = ("<analyze>\nLet's analyze the Paragraph ", "</analyze>\n", "}$\n</output>\n")
-WORDS = ("Yes", "No", "Ġstep", "Ġthe", "print", "is", "Ġis", "ĊĊ", "ĠĠ")
+WORDS = ("Yes", "No", "Ġstep", "Ġthe", "print", "is", "Ġis", "ĊĊ", "ĠĠ", "Ġ7")
 
 Tensors = dict[str, NDArray[np.float32]]
 
 
-def tokenizer_json() -> dict[str, Any]:
+SINGLE_DIGITS: dict[str, dict[str, Any]] = {
+    "bare": {"type": "Digits", "individual_digits": True},
+    "with their blank": {"type": "Split", "pattern": {"Regex": r" ?\p{N}"}, "behavior": "Isolated", "invert": False},
+}
+
+
+def tokenizer_json(digits: str = "bare") -> dict[str, Any]:
     """A byte-level BPE that joins the words above, letter after letter."""
     vocabulary = {text: i for i, text in enumerate((*CONTROL, *_LETTERS))}
     merges = []
@@ -31,12 +37,11 @@ def tokenizer_json() -> dict[str, Any]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     added = [flags | {"id": vocabulary[text], "content": text, "special": True} for text in CONTROL]
     added += [flags | {"id": len(vocabulary) + at, "content": text, "special": False} for at, text in enumerate(FIXED)]
-    digits = {"type": "Digits", "individual_digits": True}
     words = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, words]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SINGLE_DIGITS[digits], words]},
         "post_processor": None,
         "decoder": words,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": None, "byte_fallback": False},

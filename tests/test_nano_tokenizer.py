@@ -14,7 +14,7 @@ from genprm.engines.rendering import Renderer
 from genprm.engines.templates import chatml
 from genprm.errors import ConfigError
 from genprm.types import Message, Prompt
-from tests.nano_models import CONTROL, FIXED, make_nano, tokenizer_json
+from tests.nano_models import CONTROL, FIXED, SINGLE_DIGITS, make_nano, tokenizer_json
 
 END, START = CONTROL
 
@@ -49,6 +49,11 @@ def test_the_pair_that_was_learned_first_is_joined_first(nano: NanoTokenizer) ->
 
 def test_each_digit_is_a_token(nano: NanoTokenizer) -> None:
     assert words(nano, "is 1205") == ["is", " ", "1", "2", "0", "5"]
+
+
+def test_a_digit_may_take_its_blank_along(tmp_path: Path) -> None:
+    tokenizer = written(tmp_path, pre_tokenizer=tokenizer_json("with their blank")["pre_tokenizer"])
+    assert words(tokenizer, "is  77 7,  8x") == ["is", " ", " 7", "7", " 7", ",", " ", " ", "8", "x"]
 
 
 def test_added_tokens_are_found_whole_and_placed(nano: NanoTokenizer) -> None:
@@ -174,18 +179,20 @@ def both(folder: Path, tokenizer: Any) -> tuple[NanoTokenizer, Any]:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[NanoTokenizer, Any]]:
-    """Of a tokenizer that was learned from text, one with few bytes, and the handmade one with single digits."""
+    """Of a tokenizer that was learned from text, one with few bytes, and the handmade ones with single digits."""
     pytest.importorskip("transformers", reason="needs the extra hf")
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     from tests.tiny_models import CHATML, make_tokenizer
 
-    made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(tokenizer_json())), eos_token=END)
-    made.chat_template = CHATML
+    made = []
+    for digits in SINGLE_DIGITS:
+        backend = Tokenizer.from_str(json.dumps(tokenizer_json(digits)))
+        made.append(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, chat_template=CHATML))
     added = make_tokenizer("chatml")
     added.add_tokens(["    ", "<table>", "\n\n", "é "])
-    tokenizers = [make_tokenizer("deepseek-r1"), make_tokenizer("chatml", ascii_only=True), added, made]
+    tokenizers = [make_tokenizer("deepseek-r1"), make_tokenizer("chatml", ascii_only=True), added, *made]
     return [both(tmp_path_factory.mktemp("tokenizers") / str(at), one) for at, one in enumerate(tokenizers)]
 
 
