@@ -332,28 +332,33 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory, rows: Path, valid: Path) -> Path:
     """A critic that holds steps wrong for a word."""
     folder = tmp_path_factory.mktemp("models") / "base"
-    words = ["--new", TINY, "--updates", "60", "--lr", "1e-2", "--eval-every", "30", *QUICK]
+    words = ["--new", TINY, "--updates", "80", "--lr", "3e-2", "--eval-every", "40", *QUICK]
     assert train("critic", rows, "--valid", valid, "--output", folder, *words) == 0
     return folder
 
 
 def judged(engine: str, seed: int = 9) -> list[tuple[bool | None, float]]:
     """Greedy verdicts on every step of some solutions, and P(Yes)."""
-    rng = random.Random(seed)
+    asked = solutions(seed)
 
     async def run() -> list[Critique]:
         options = {"analyze": "false", "verify": "false"}
         async with open_critic(engine, options=options, temperature=0.0, sandbox_level="process") as critic:
-            return [result async for result in critic.critique_many([solution(rng) for _ in range(6)])]
+            return [result async for result in critic.critique_many(asked)]
 
-    found = [(step.rationales[0].verdict, step.rationales[0].p_yes) for c in asyncio.run(run()) for step in c.steps]
+    critiques = sorted(asyncio.run(run()), key=lambda critique: asked.index(critique.solution))
+    found = [(step.rationales[0].verdict, step.rationales[0].p_yes) for c in critiques for step in c.steps]
     assert all(p is not None for _, p in found)
     return [(verdict, p or 0.0) for verdict, p in found]
 
 
-def right(seed: int = 9) -> list[bool]:
+def solutions(seed: int) -> list[Solution]:
     rng = random.Random(seed)
-    return ["surely" not in step for _ in range(6) for step in solution(rng).steps]
+    return [solution(rng) for _ in range(6)]
+
+
+def right(seed: int = 9) -> list[bool]:
+    return ["surely" not in step for made in solutions(seed) for step in made.steps]
 
 
 def test_a_new_model_learns_and_judges(base: Path) -> None:
@@ -372,7 +377,7 @@ def test_a_new_model_learns_and_judges(base: Path) -> None:
 def test_the_same_command_again_is_done_and_another_is_refused(
     base: Path, rows: Path, valid: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--new", TINY, "--updates", "60", "--lr", "1e-2", "--eval-every", "30", *QUICK]
+    words = ["--new", TINY, "--updates", "80", "--lr", "3e-2", "--eval-every", "40", *QUICK]
     before = (base / "model.safetensors").stat().st_mtime_ns
     assert train("critic", rows, "--valid", valid, "--output", base, *words) == 0
     assert (base / "model.safetensors").stat().st_mtime_ns == before
