@@ -27,6 +27,9 @@ class Collator:
         self._pad = pad
         self._packing = packing
 
+    def __len__(self) -> int:
+        return len(self._examples)
+
     def __call__(self, micro: Micro) -> dict[str, torch.Tensor]:
         rows = [self._row(self._examples[n]) for n in micro]
         if self._packing:
@@ -44,17 +47,6 @@ class Collator:
         return ids, following, torch.arange(len(ids))
 
 
-class _Micros(torch.utils.data.Dataset):  # type: ignore[misc]
-    def __init__(self, micros: Sequence[Micro]) -> None:
-        self._micros = micros
-
-    def __len__(self) -> int:
-        return len(self._micros)
-
-    def __getitem__(self, n: int) -> Micro:
-        return self._micros[n]
-
-
 class ConversationTrainer(Trainer):  # type: ignore[misc]
     """Runs a plan: its micro-batches in their order, shared out among the processes."""
 
@@ -66,13 +58,13 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
         self._valid = valid
         self._collate_valid = collate_valid
         self.tokens_seen = 0
-        super().__init__(**kw, train_dataset=_Micros(plan.micros), eval_dataset=_Micros(valid) if valid else None)
+        super().__init__(**kw, train_dataset=range(len(collate)), eval_dataset=valid or None)
         self.model_accepts_loss_kwargs = True  # loss is divided by the tokens of the whole update
         _select_before_head(self.model)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         mine = self._plan.micros[self.args.process_index :: self.args.world_size]
-        return DataLoader(_Micros(mine), batch_size=None, collate_fn=self._collate)
+        return DataLoader(range(len(self._collate)), batch_sampler=mine, collate_fn=self._collate)
 
     def compute_loss(
         self,

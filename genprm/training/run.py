@@ -61,6 +61,7 @@ def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conver
         InputError: a row does not fit the model's chat template, or none fits its window.
     """
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     args = _arguments(options, output)
     if args.process_index:
         return _trained(options, rows, valid, output, args, lambda _: None)
