@@ -49,7 +49,9 @@ def test_make_knows_what_the_readme_names(target: str) -> None:
 
 def test_every_command_of_the_readme_is_one() -> None:
     for line in "".join(blocks("sh")).splitlines():
-        if match := re.search(r"\bgenprm ([a-z]+(?: (?:processbench|scores|world|critic|policy))?)", line.partition("#")[0]):
+        if match := re.search(
+            r"\bgenprm ([a-z]+(?: (?:processbench|scores|world|critic|policy))?)", line.partition("#")[0]
+        ):
             command = [sys.executable, "-m", "genprm", *match[1].split(), "--help"]
             assert subprocess.run(command, capture_output=True, check=False).returncode == 0, line
             options = re.findall(r" (--?[a-z][a-z-]*)", line.partition("#")[0].partition("genprm")[2])

@@ -22,6 +22,8 @@ PASS = 40
 """Tokens, of all sequences together, that go through the layers at once. With so few of them, and matrices cut into
 blocks, OpenBLAS multiplies without copying the weights first, which is three times as fast."""
 _BLOCK = 64
+_LATER = np.triu(np.full((PASS, PASS), -np.inf, np.float32), 1)
+"""Added to scores, it hides from each new token those after it."""
 _SMALL = 10**6
 """Multiplications up to which OpenBLAS does so, on processors with AVX-512."""
 _ROOM = 128
@@ -81,7 +83,7 @@ class Llama:
         self.config = config
         self._embedding = tensors["model.embed_tokens.weight"]
         head = self._embedding if config.tie_word_embeddings else tensors["lm_head.weight"]
-        self._head = _Matrix(head * tensors["model.norm.weight"])
+        self._head = _Matrix(_after_norm(tensors["model.norm.weight"], head))
         self._layers = [_layer(config, tensors, f"model.layers.{at}.") for at in range(config.num_hidden_layers)]
         self._rotations = _rotations(config, window)
 
@@ -96,15 +98,17 @@ class Llama:
         positions = np.concatenate([np.arange(row.length - n, row.length) for row, n in zip(rows, sizes, strict=True)])
         rotations = self._rotations[positions, None]
         x = self._embedding[np.concatenate(ids)]
-        for at, layer in enumerate(self._layers):
-            x += layer.out(self._attended(at, layer.qkv(self._normed(x)), rotations, rows, stretches))
-            x += layer.down(_gated(layer.gate_up(self._normed(x))))
+        with np.errstate(over="ignore"):  # of exp(-gate): what is divided by it is 0 then, as it should be
+            for at, layer in enumerate(self._layers):
+                x += layer.out(self._attended(at, layer.qkv(self._normed(x)), rotations, rows, stretches))
+                x += layer.down(_gated(layer.gate_up(self._normed(x))))
         return self._head(self._normed(x[ends - 1]))
 
     def _normed(self, x: Array) -> Array:
-        mean = np.einsum("ij,ij->i", x, x) / self.config.hidden_size
-        scaled: Array = x * (1 / np.sqrt(mean + self.config.rms_norm_eps))[:, None]
-        return scaled
+        """Of the length 1; what is missing to a mean square of 1 is in the matrices."""
+        squares = np.einsum("ij,ij->i", x, x) + np.float32(self.config.rms_norm_eps * self.config.hidden_size)
+        unit: Array = x / np.sqrt(squares)[:, None]
+        return unit
 
     def _attended(
         self,
@@ -200,8 +204,7 @@ def _attention(queries: Array, keys: Array, values: Array) -> Array:
     n_kv, _, tokens = keys.shape
     scores = queries.swapaxes(0, 1).reshape(n_kv, -1, size) @ keys
     if new > 1:
-        later = np.triu(np.full((new, new), -np.inf, np.float32), 1)
-        scores.reshape(n_heads, new, tokens)[:, :, tokens - new :] += later
+        scores.reshape(n_heads, new, tokens)[:, :, tokens - new :] += _LATER[:new, :new]
     scores -= scores.max(-1, keepdims=True)
     np.exp(scores, out=scores)
     mixed: Array = (scores @ values) / scores.sum(-1, keepdims=True)
@@ -210,11 +213,12 @@ def _attention(queries: Array, keys: Array, values: Array) -> Array:
 
 def _gated(x: Array) -> Array:
     """SiLU of the first half times the second."""
-    gate, up = np.split(x, 2, axis=-1)
-    with np.errstate(over="ignore"):  # exp(-gate) may be infinite, and the quotient is 0 then as it should be
-        weight = 1 + np.exp(-gate)
-    gated: Array = gate / weight * up
-    return gated
+    gate, up = x[:, : x.shape[-1] // 2], x[:, x.shape[-1] // 2 :]
+    weight = np.exp(-gate)
+    weight += 1
+    np.divide(gate, weight, out=weight)
+    weight *= up
+    return weight
 
 
 def _layer(config: LlamaConfig, tensors: Mapping[str, Array], prefix: str) -> _Layer:
@@ -226,11 +230,16 @@ def _layer(config: LlamaConfig, tensors: Mapping[str, Array], prefix: str) -> _L
     qkv = np.concatenate([query, _paired(key, config.head_dim), value])
     gate_up = np.concatenate([tensor("mlp.gate_proj"), tensor("mlp.up_proj")])
     return _Layer(
-        _Matrix(qkv * tensor("input_layernorm")),
+        _Matrix(_after_norm(tensor("input_layernorm"), qkv)),
         _Matrix(tensor("self_attn.o_proj")),
-        _Matrix(gate_up * tensor("post_attention_layernorm")),
+        _Matrix(_after_norm(tensor("post_attention_layernorm"), gate_up)),
         _Matrix(tensor("mlp.down_proj")),
     )
+
+
+def _after_norm(norm: Array, matrix: Array) -> Array:
+    """``matrix`` [out, in], for what is of the length 1 and not weighted."""
+    return matrix * (norm * np.float32(len(norm) ** 0.5))
 
 
 def _paired(matrix: Array, size: int) -> Array:
