@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -341,12 +342,20 @@ def test_nobody_waits_for_what_will_not_be_kept(spec: str) -> None:
 
 def test_cancelling_frees_the_place(spec: str) -> None:
     async def work(engine: LocalEngine) -> None:
+        cancelled = threading.Event()
+
+        def held(_: Sequence[Sequence[int]]) -> None:
+            cancelled.wait(20)
+
+        engine._batcher._backend = Watched(engine._batcher._backend, held)
         long = replace(FREE, max_tokens=1900, seed=3, stop=())
         hogs = [asyncio.create_task(engine.complete(prompt(), long)) for _ in range(3)]
         while not engine.counters()["running"]:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         for hog in hogs:
             hog.cancel()
+        await asyncio.sleep(0)
+        cancelled.set()
         began = time.perf_counter()
         done = await engine.complete(prompt(), replace(GREEDY, max_tokens=2))
         assert time.perf_counter() - began < 1.0

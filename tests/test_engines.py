@@ -72,7 +72,7 @@ def test_engines_without_options_refuse_them(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", ["vllm:", "hf:", "vlm:model", "vllm"])
 def test_names_that_are_none(spec: str) -> None:
-    with pytest.raises(ConfigError, match=r"unknown engine .* there are symbolic, .*vllm:MODEL, hf:MODEL"):
+    with pytest.raises(ConfigError, match=r"unknown engine .* there are .*symbolic, .*vllm:MODEL, hf:MODEL"):
         opened(spec)
 
 
