@@ -413,7 +413,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     pytest.importorskip("peft", reason="needs the extra train")
     folder = tmp_path_factory.mktemp("models") / "adapter"
     opposite = direct_rows(folder.with_suffix(".jsonl"), 300, seed=5, wrong="!surely")
-    words = ["--model", base, "--lora", "8", "--lr", "1e-2", "--updates", "40", *QUICK]
+    words = ["--model", base, "--lora", "8", "--lr", "1e-2", "--updates", "80", "--warmup", "0.1", *QUICK]
     assert train("critic", opposite, "--output", folder, *words) == 0
     assert train("critic", opposite, "--output", folder.with_name("merged"), "--merge", *words) == 0
     return folder
@@ -450,11 +450,11 @@ def test_early_stopping_keeps_the_best(tmp_path: Path, base: Path, valid: Path) 
 
 def test_rows_that_are_too_long_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = full_rows(tmp_path / "rows.jsonl", 30)
-    words = ["--new", TINY, "--updates", "2", "--max-length", "250", *QUICK]
+    words = ["--new", TINY, "--updates", "2", "--max-length", "100", *QUICK]
     assert train("critic", rows, "--output", tmp_path / "out", *words, "--packing", "--precision", "bf16") == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert 0 < report["left_out"] < 30
-    assert f"{report['left_out']} of 30 rows have more than 250 tokens" in capsys.readouterr().err
+    assert f"{report['left_out']} of 30 rows have more than 100 tokens" in capsys.readouterr().err
     assert train("critic", rows, "--output", tmp_path / "none", *words[: -len(QUICK)], "--max-length", "5") == 2
     assert "none of the 30 rows" in capsys.readouterr().err
 

@@ -100,7 +100,7 @@ def _trained(
         collate=Collator(examples, pad, options.packing),
         valid=in_order([len(e) for e in held_out], batching),
         collate_valid=Collator(held_out, pad, options.packing),
-        optimizers=(optimizer_for(model, options.rate, options.weight_decay, options.optimizer == "muon"), None),
+        optimizers=(optimizer_for(model, options.rate, options.decay, options.optimizer == "muon"), None),
     )
     loss = _run(trainer, options, record)
     if args.process_index == 0:
