@@ -64,7 +64,7 @@ def examples(full: list[Conversation], tokenizer: Any) -> list[Example]:
     return list(encode_all(Encoder(Renderer(tokenizer), "genprm"), full, seed=0))
 
 
-def train(*words: str | Path) -> int:
+def train(*words: object) -> int:
     return main(["train", *map(str, words)])
 
 
@@ -198,7 +198,7 @@ class Writer:
     """An engine that writes given texts, as the tokens that they have, and keeps what it read."""
 
     name = "writer"
-    protocols = None
+    protocols: frozenset[str] | None = None
 
     def __init__(self, renderer: Renderer, texts: Sequence[str]) -> None:
         self._renderer = renderer
@@ -467,3 +467,22 @@ def test_checkpointing_and_bf16_change_little(tmp_path: Path, base: Path, rows: 
         losses.append([entry["loss"] for entry in metrics(tmp_path / name) if "loss" in entry])
     assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.02)
     assert losses[1] != losses[0]
+
+
+def test_two_processes_come_to_what_one_comes_to(tmp_path: Path, rows: Path, valid: Path) -> None:
+    words = ["train", "critic", rows, "--valid", valid, "--new", TINY, "--updates", "6", *QUICK]
+    assert main([*map(str, words), "--output", str(tmp_path / "one")]) == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "genprm", *map(str, words)]
+    ended = subprocess.run(
+        [*command, "--output", str(tmp_path / "two")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("6 updates, validation loss") == 1  # only the first process speaks
+    one, two = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two"))
+    assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=1e-3)
+    found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
+    assert all(torch.allclose(found[name], expected[name], atol=2e-3) for name in expected)
