@@ -346,7 +346,7 @@ def _optimisation(group: Any) -> None:
     group.add_argument("--optim", choices=["muon", "adamw"], help="(default: muon for a new model, else adamw)")
     group.add_argument("--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(cosine)")
     group.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
-    group.add_argument("--weight-decay", type=float, default=0.1, metavar="X", help="(default: %(default)s)")
+    group.add_argument("--weight-decay", type=float, metavar="X", help="(default: 0.1 for a new model, else 0)")
     group.add_argument("--clip", type=float, default=1.0, metavar="NORM", help="gradients (default: %(default)s)")
     group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 

@@ -35,9 +35,9 @@ class Adapter:
 
     @property
     def options(self) -> dict[str, str]:
-        """What vLLM must be told so that it takes the adapter, with the tokenizer of its folder."""
+        """What vLLM must be told so that it takes the adapter."""
         most = next((size for size in _RANKS if size >= self.rank), self.rank)
-        return {"enable_lora": "true", "max_lora_rank": str(most), "tokenizer": self.folder}
+        return {"enable_lora": "true", "max_lora_rank": str(most)}
 
     def request(self) -> Any:
         from vllm.lora.request import LoRARequest

@@ -24,8 +24,9 @@ def train(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from genprm.training import run
 
     report = run.train(options, rows, valid, Path(args.output))
-    loss = "" if report.valid_loss is None else f", validation loss {report.valid_loss:.4f}"
-    print(f"{args.output}: {report.updates} updates{loss}", file=sys.stderr)
+    if report:
+        loss = "" if report.valid_loss is None else f", validation loss {report.valid_loss:.4f}"
+        print(f"{args.output}: {report.updates} updates{loss}", file=sys.stderr)
     return _done()
 
 

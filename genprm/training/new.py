@@ -51,7 +51,7 @@ class Shape:
     ffn: int = 768
     heads: int = 4
     kv_heads: int = 2
-    vocabulary: int = 1280
+    vocabulary: int = 1536
     window: int = 4096
     rope_theta: float = 10000.0
 

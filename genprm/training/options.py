@@ -46,7 +46,8 @@ class Options:
     warmup: float = 0.03
     """Share of the updates."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float = 0.1
+    weight_decay: float | None = None
+    """Of matrices. Default: 0.1 for a new model, 0 else."""
     clip: float = 1.0
     """Greatest norm of the gradient."""
     patience: int | None = None
@@ -70,12 +71,16 @@ class Options:
             _require_positive(name, getattr(self, name))
         for name in ("lr", "epochs", "clip", "eval_every", "save_every", "log_every"):
             _require_positive(name, getattr(self, name))
-        if not 0 <= self.warmup < 1 or self.weight_decay < 0:
+        if not 0 <= self.warmup < 1 or self.decay < 0:
             raise ConfigError("--warmup lies in [0, 1), and --weight-decay is not negative")
 
     @property
     def optimizer(self) -> str:
         return self.optim or ("muon" if self.new else "adamw")
+
+    @property
+    def decay(self) -> float:
+        return self.weight_decay if self.weight_decay is not None else 0.1 if self.new else 0.0
 
     @property
     def rate(self) -> float:

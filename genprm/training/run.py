@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -53,8 +54,10 @@ class Report:
     """Of a token at the end; None without rows to validate on."""
 
 
-def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Report:
+def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Report | None:
     """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load. The same call after a kill goes on.
+
+    None in a process that only helps another: the first one of several reports.
 
     Raises:
         ConfigError: the folder holds another run, or the model cannot be loaded.
@@ -64,7 +67,9 @@ def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conver
     logging.set_verbosity_error()
     args = _arguments(options, output)
     if args.process_index:
-        return _trained(options, rows, valid, output, args, lambda _: None)
+        if not (output / "report.json").exists():
+            _trained(options, rows, valid, output, args, lambda _: None)
+        return None
     with Run(output, _config(options, rows, valid), results="metrics.jsonl", option="--output") as run:
         if (output / "report.json").exists():
             return msgspec.json.decode((output / "report.json").read_bytes(), type=Report)
@@ -89,7 +94,8 @@ def _trained(
     examples, held_out = (_fitting(encoder, some, options.seed, window) for some in (rows, valid))
     if not examples:
         raise InputError(f"none of the {len(rows)} rows has at most {window} tokens")
-    _say_left_out(len(rows) - len(examples), len(rows), window)
+    if args.process_index == 0:
+        _say_left_out(len(rows) - len(examples), len(rows), window)
     batching = Batching(options.batch_tokens, options.micro_tokens, options.packing)
     plan = _plan(options, examples, batching, args.world_size)
     _schedule(args, options, plan, bool(held_out))
@@ -101,7 +107,7 @@ def _trained(
         collate=Collator(examples, pad, options.packing),
         valid=in_order([len(e) for e in held_out], batching),
         collate_valid=Collator(held_out, pad, options.packing),
-        optimizers=(optimizer_for(model, options.rate, options.weight_decay, options.optimizer == "muon"), None),
+        optimizers=(optimizer_for(model, options.rate, options.decay, options.optimizer == "muon"), None),
     )
     loss = _run(trainer, options, record)
     if args.process_index == 0:
@@ -115,7 +121,9 @@ def _run(trainer: ConversationTrainer, options: Options, record: Callable[[dict[
     trainer.remove_callback(PrinterCallback)
     if options.patience:
         trainer.add_callback(EarlyStoppingCallback(options.patience))
-    with progress("update", trainer.args.max_steps, done) as tick:
+    silent = nullcontext(lambda _="": None)
+    bar = progress("update", trainer.args.max_steps, done) if trainer.is_world_process_zero() else silent
+    with bar as tick:
         trainer.add_callback(Journal(record, tick, lambda: trainer.tokens_seen))
         trainer.train(resume_from_checkpoint=last)
     if trainer.eval_dataset is None:
@@ -164,6 +172,7 @@ def _arguments(options: Options, output: Path) -> TrainingArguments:
         report_to=["tensorboard"] if util.find_spec("tensorboard") else [],
         disable_tqdm=True,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
     )
 
 

@@ -13,7 +13,7 @@ from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, 
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
 ABLATED: tuple[Mode, ...] = ("no-run", "analysis", "direct")
-_ABLATED_SHARE = 0.18
+_ABLATED_SHARE = 0.12
 
 
 def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
