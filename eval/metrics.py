@@ -111,9 +111,9 @@ def score_split(
         f1=None
         if error_accuracy is None or correct_accuracy is None
         else harmonic_mean(error_accuracy, correct_accuracy),
-        error_interval=_interval(draws.error),
-        correct_interval=_interval(draws.correct),
-        f1_interval=_interval(draws.f1),
+        error_interval=interval(draws.error),
+        correct_interval=interval(draws.correct),
+        f1_interval=interval(draws.f1),
     )
 
 
@@ -129,7 +129,7 @@ def mean_f1(scores: Sequence[ProcessBenchScore], *, seed: int = 0, resamples: in
         return MeanF1(None, None)
     draws = [_counts(score).draws(seed, resamples).f1 for score in scores]
     means = [math.fsum(each) / len(each) for each in zip(*draws, strict=True)]
-    return MeanF1(math.fsum(values) / len(values), _interval(means))
+    return MeanF1(math.fsum(values) / len(values), interval(means))
 
 
 def score_splits(
@@ -194,7 +194,8 @@ def _cumulative(n: int, p: float) -> list[float]:
     return table
 
 
-def _interval(draws: Sequence[float]) -> Interval | None:
+def interval(draws: Sequence[float]) -> Interval | None:
+    """The middle ``LEVEL`` of the draws; None without draws."""
     if not draws:
         return None
     ordered = sorted(draws)

@@ -1,49 +1,9 @@
-"""Runs a critic over ProcessBench rows, resumable, and reports the metric of arXiv 2412.06559."""
+"""What the ProcessBench metric (arXiv 2412.06559) and its report need of a critique."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 
-from genprm.critic import Critic
 from genprm.eval.report import Item
-from genprm.runs import Run, key
-from genprm.types import Critique, Rationale, Solution
-
-OnItem = Callable[[Item], None]
-
-
-async def evaluate(
-    solutions: Sequence[Solution],
-    critic: Critic,
-    run: Run,
-    done: Mapping[str, Item] | None = None,
-    *,
-    on_item: OnItem | None = None,
-) -> list[Item]:
-    """Judge what is not ``done`` (by default what the run holds); all items, in the order of ``solutions``.
-
-    Every solution needs a label.
-    """
-    items = dict(finished(run) if done is None else done)
-    waiting = [solution for solution in solutions if key(solution) not in items]
-    async with aclosing(critic.critique_many(waiting)) as critiques:
-        async for critique in critiques:
-            run.append(critique)
-            items[key(critique.solution)] = item = to_item(critique)
-            if on_item:
-                on_item(item)
-    return [items[key(solution)] for solution in solutions]
-
-
-def finished(run: Run, *, retry_failed: bool = False) -> dict[str, Item]:
-    """The items that the run holds already, by key; without those that failed, where they are to be judged again."""
-    items: dict[str, Item] = {}
-    for critique in run.read(Critique):
-        if retry_failed and critique.failed:
-            items.pop(key(critique.solution), None)
-        else:
-            items[key(critique.solution)] = to_item(critique)
-    return items
+from genprm.types import Critique, Rationale
 
 
 def to_item(critique: Critique) -> Item:

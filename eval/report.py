@@ -5,14 +5,14 @@ beside the scores, split by split.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -83,11 +83,11 @@ def build_report(
     by_split: dict[str, list[Item]] = {}
     for item in items:
         by_split.setdefault(item.split, []).append(item)
-    splits = tuple(_split_report(name, rows, seed, resamples) for name, rows in by_split.items())
+    splits = tuple(split_report(name, rows, seed, resamples) for name, rows in by_split.items())
     return Report(
         splits=splits,
         mean=mean_f1([split.score for split in splits], seed=seed, resamples=resamples),
-        failures=_sum_failures(split.failures for split in splits),
+        failures=sum_failures(split.failures for split in splits),
         usage=sum((split.usage for split in splits), Usage()),
         seconds=sum(split.seconds for split in splits),
         bootstrap=Bootstrap(resamples=resamples, seed=seed),
@@ -95,17 +95,19 @@ def build_report(
     )
 
 
-def _split_report(name: str, items: list[Item], seed: int, resamples: int) -> SplitReport:
+def split_report(name: str, items: Sequence[Item], seed: int = 0, resamples: int = RESAMPLES) -> SplitReport:
+    """The items of one split, whatever split they say they are of."""
     pairs = [(item.label, item.prediction) for item in items]
     return SplitReport(
         score=score_split(pairs, name, seed=seed, resamples=resamples),
-        failures=_sum_failures(item.failures for item in items),
+        failures=sum_failures(item.failures for item in items),
         usage=sum((item.usage for item in items), Usage()),
         seconds=sum(item.seconds for item in items),
     )
 
 
-def _sum_failures(all_failures: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def sum_failures(all_failures: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """By kind, in the order of their names."""
     total: Counter[str] = Counter()
     for failures in all_failures:
         total.update(failures)
@@ -129,77 +131,85 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def render_report(report: Report) -> Group:
-    bootstrap = report.bootstrap
-    note = (
+    scores = score_table(report.splits)
+    scores.add_section()
+    n, missing = (sum(getattr(split.score, name) for split in report.splits) for name in ("n", "missing"))
+    mean = share(report.mean.f1, report.mean.f1_interval, "bold")
+    scores.add_row("mean", f"{n:,}", _alarming(missing), "", "", mean)
+    counts = count_table(report.splits, report if len(report.splits) != 1 else None)
+    return Group(scores, note(report.bootstrap), "", counts, *made(report.settings))
+
+
+def note(bootstrap: Bootstrap) -> Text:
+    """How to read the figures."""
+    return Text(
         f"Percent, with {100 * bootstrap.level:g} % bootstrap intervals ({bootstrap.resamples:,} resamples within each"
-        " class). A missing prediction counts as wrong."
+        " class). A missing prediction counts as wrong.",
+        "dim",
     )
-    parts: list[RenderableType] = [_score_table(report), Text(note, "dim"), "", _count_table(report)]
-    settings = dict(report.settings)
-    if how := settings.pop("how", None):
-        parts.append(Text(plain(str(how))))
-    parts.append(Text(", ".join(_flat(settings)), "dim"))
-    return Group(*parts)
 
 
-def _table(*names: str) -> Table:
+def made(settings: Mapping[str, Any]) -> list[Text]:
+    """How the figures were made: in words where ``how`` says it, and setting by setting."""
+    others = dict(settings)
+    how = others.pop("how", None)
+    said = [Text(plain(str(how)))] if how else []
+    return [*said, Text(", ".join(_flat(others)), "dim")]
+
+
+def table(*names: str) -> Table:
     """Cells fold where they do not fit; an ellipsis would hide digits."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for i, name in enumerate(names):
-        table.add_column(Text(plain(name)), justify="right" if i else "left", overflow="fold")
-    return table
+        empty.add_column(Text(plain(name)), justify="right" if i else "left", overflow="fold")
+    return empty
 
 
-def _score_table(report: Report) -> Table:
-    table = _table("split", "n", "missing")
+def score_table(splits: Sequence[SplitReport], what: str = "split") -> Table:
+    """The metric, a row per split."""
+    scores = table(what, "n", "missing")
     for name in ("error acc", "correct acc", "F1"):
-        table.add_column(name, overflow="fold")
-    for split in report.splits:
+        scores.add_column(name, overflow="fold")
+    for split in splits:
         score = split.score
-        table.add_row(
+        scores.add_row(
             Text(plain(score.split)),
             f"{score.n:,}",
             _alarming(score.missing),
-            _share(score.error_accuracy, score.error_interval),
-            _share(score.correct_accuracy, score.correct_interval),
-            _share(score.f1, score.f1_interval, "bold"),
+            share(score.error_accuracy, score.error_interval),
+            share(score.correct_accuracy, score.correct_interval),
+            share(score.f1, score.f1_interval, "bold"),
         )
-    table.add_section()
-    n, missing = (sum(getattr(split.score, name) for split in report.splits) for name in ("n", "missing"))
-    mean = _share(report.mean.f1, report.mean.f1_interval, "bold")
-    table.add_row("mean", f"{n:,}", _alarming(missing), "", "", mean)
-    return table
+    return scores
 
 
-def _count_table(report: Report) -> Table:
-    """What failed and what was spent: a row per kind, a column per split, and the sums."""
-    names = [split.score.split for split in report.splits]
-    parts: list[SplitReport | Report] = [*report.splits]
-    if len(names) != 1:
-        names.append("all")
-        parts.append(report)
-    table = _table("", *names)
-    for kind in report.failures:
-        table.add_row(Text(plain(kind)), *(_alarming(part.failures.get(kind, 0)) for part in parts))
-    if not report.failures:
-        table.add_row("failures", *("0" for _ in parts))
-    table.add_section()
-    table.add_row("rationales", *(_short(part.usage.rationales) for part in parts))
-    table.add_row("calls", *(_short(part.usage.calls) for part in parts))
-    table.add_row("prompt tokens", *(_short(part.usage.prompt_tokens) for part in parts))
-    table.add_row("  of them cached", *(_short(part.usage.cached_tokens) for part in parts))
-    table.add_row("completion tokens", *(_short(part.usage.completion_tokens) for part in parts))
-    table.add_row("time, summed over rows", *(_duration(part.seconds) for part in parts))
-    table.add_row("  in the engine", *(_duration(part.usage.engine_s) for part in parts))
-    table.add_row("  in checks", *(_duration(part.usage.sandbox_s) for part in parts))
-    table.add_row("  waiting for either", *(_duration(part.usage.waiting_s) for part in parts))
-    return table
+def count_table(splits: Sequence[SplitReport], total: Report | None = None) -> Table:
+    """What failed and what was spent: a row per kind, a column per split, and ``total``."""
+    parts: list[SplitReport | Report] = [*splits, *([total] if total else [])]
+    counts = table("", *(split.score.split for split in splits), *(["all"] if total else []))
+    failures = sorted({kind for part in parts for kind in part.failures})
+    for kind in failures:
+        counts.add_row(Text(plain(kind)), *(_alarming(part.failures.get(kind, 0)) for part in parts))
+    if not failures:
+        counts.add_row("failures", *("0" for _ in parts))
+    counts.add_section()
+    counts.add_row("rationales", *(_short(part.usage.rationales) for part in parts))
+    counts.add_row("calls", *(_short(part.usage.calls) for part in parts))
+    counts.add_row("prompt tokens", *(_short(part.usage.prompt_tokens) for part in parts))
+    counts.add_row("  of them cached", *(_short(part.usage.cached_tokens) for part in parts))
+    counts.add_row("completion tokens", *(_short(part.usage.completion_tokens) for part in parts))
+    counts.add_row("time, summed over rows", *(_duration(part.seconds) for part in parts))
+    counts.add_row("  in the engine", *(_duration(part.usage.engine_s) for part in parts))
+    counts.add_row("  in checks", *(_duration(part.usage.sandbox_s) for part in parts))
+    counts.add_row("  waiting for either", *(_duration(part.usage.waiting_s) for part in parts))
+    return counts
 
 
-def _share(share: float | None, interval: Interval | None, style: str = "") -> Text:
-    if share is None:
+def share(value: float | None, interval: Interval | None, style: str = "") -> Text:
+    """In percent."""
+    if value is None:
         return Text("n/a", "dim")
-    text = Text(f"{100 * share:.1f}", style)
+    text = Text(f"{100 * value:.1f}", style)
     if interval is not None:
         text.append(f" {100 * interval.low:.1f}–{100 * interval.high:.1f}", "not bold dim")
     return text

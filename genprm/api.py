@@ -1,7 +1,7 @@
 """The front door: a critic in one call.
 
     from genprm import critique
-    print(critique("What is 2 + 3 * 4?", "Step 1: 2 + 3 = 5\\nStep 2: 5 * 4 = 20").first_error)
+    print(critique(problem, solution).first_error)
 
 Inside of asynchronous programs, and for many solutions, keep a critic open::
 
@@ -11,15 +11,15 @@ Inside of asynchronous programs, and for many solutions, keep a critic open::
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from genprm.critic import Critic
+from genprm.defaults import ENGINE
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
-from genprm.protocols import CritiqueProtocol, make_protocol
+from genprm.protocols import label, make_protocol
 from genprm.sandbox import Level, Limits, Policy, Sandbox, SandboxError
 from genprm.splitting import split_steps
 from genprm.types import Context, Critique, Method, Problem, Solution, Stopping, Vote
@@ -27,7 +27,7 @@ from genprm.types import Context, Critique, Method, Problem, Solution, Stopping,
 
 @asynccontextmanager
 async def open_critic(
-    engine: str = "symbolic",
+    engine: str = ENGINE,
     *,
     model: str | None = None,
     template: str | None = None,
@@ -73,7 +73,7 @@ async def open_critic(
         vote = vote or ("mean" if asked.scope == "step" else "index")
         method = Method(
             engine=opened.name,
-            protocol=_label(asked),
+            protocol=label(asked),
             n=n,
             vote=vote,
             threshold=threshold,
@@ -92,7 +92,7 @@ async def open_critic(
         yield critic
 
 
-def critique(problem: str, solution: str | Sequence[str], *, engine: str = "symbolic", **options: Any) -> Critique:
+def critique(problem: str, solution: str | Sequence[str], *, engine: str = ENGINE, **options: Any) -> Critique:
     """The critique of one solution: a text, cut by the rules of ``genprm.splitting``, or its steps.
 
     Options are those of :func:`open_critic`. For use outside of an event loop.
@@ -114,13 +114,3 @@ async def _started(sandbox: Sandbox) -> None:
         await sandbox.start()
     except SandboxError as error:
         raise ConfigError(f"{error} (on the command line: --sandbox-level process)") from error
-
-
-def _label(protocol: CritiqueProtocol) -> str:
-    """The protocol's name and the options that differ from its defaults."""
-    changed = [
-        f"{field.name}={getattr(protocol, field.name)}"
-        for field in dataclasses.fields(protocol)  # type: ignore[arg-type]
-        if getattr(protocol, field.name) != field.default
-    ]
-    return " ".join([protocol.name, *changed])

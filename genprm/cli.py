@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from genprm import __version__
+from genprm.cli_options import engine, level, policy, recipe, rows, sampling
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -108,13 +109,13 @@ def _add_critique(commands: Any) -> None:
         "folder of them, the id of a Hugging Face dataset, or - for standard input",
     )
     parser.add_argument("--problem", metavar="TEXT", help="the problem, where the source is a bare solution")
-    _rows(parser)
+    rows(parser)
     parser.add_argument(
         "--full", action="store_true", help="show the rationale of every step, not of the wrong ones only"
     )
     parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")
     parser.add_argument("--run", metavar="DIR", help="keep the results there, and go on there when started again")
-    _recipe(parser)
+    recipe(parser)
 
 
 def _add_eval(commands: Any) -> None:
@@ -129,10 +130,12 @@ def _add_eval(commands: Any) -> None:
     bench.add_argument(
         "--data", default="Qwen/ProcessBench", help="file, folder or dataset id (default: %(default)s, from the hub)"
     )
-    _rows(bench)
+    rows(bench)
     bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
-    _recipe(bench)
+    recipe(bench)
     bench.set_defaults(resumable=True)
+    _add_world(benchmarks)
+    _add_policy(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -141,6 +144,58 @@ def _add_eval(commands: Any) -> None:
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+
+
+def _add_world(benchmarks: Any) -> None:
+    world = _add(
+        benchmarks,
+        "world",
+        "genprm.eval.world:command",
+        "generated problems whose truth is known step by step: the same metric by kind of error, what votes are worth, "
+        "ablations",
+    )
+    world.add_argument("--problems", type=int, default=1000, metavar="N", help="how many (default: %(default)s)")
+    world.add_argument(
+        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
+    )
+    world.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    world.add_argument(
+        "--ablation",
+        nargs="+",
+        default=["full"],
+        choices=["full", "no-run", "analysis", "direct"],
+        help="what is left of the critic, one after another: all of it, code that is not run, the analysis alone, the "
+        "verdict alone (default: full)",
+    )
+    world.add_argument("--run", metavar="DIR", help="the run folder (default: runs/world-… by configuration)")
+    world.add_argument(
+        "--retry-failed", action="store_true", help="judge problems of the run again that the engine failed on"
+    )
+    world.add_argument("--plot", metavar="FILE", help="F1 over votes as .png, .svg or .pdf, besides the run folder's")
+    recipe(world)
+    # What votes are worth can be told only where all of them were given.
+    world.set_defaults(resumable=True, n=16, stopping="none")
+
+
+def _add_policy(benchmarks: Any) -> None:
+    parser = _add(
+        benchmarks,
+        "policy",
+        "genprm.eval.policy:command",
+        "how often a policy solves generated problems, and mends wrong solutions after a true critique",
+    )
+    parser.add_argument("--problems", type=int, default=500, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
+    )
+    parser.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/policy-… by configuration)")
+    engine(parser)
+    method = parser.add_argument_group("method")
+    method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
+    method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")
+    sampling(method)
+    parser.set_defaults(resumable=True, engine="nano:policy")
 
 
 def _add_synth(commands: Any) -> None:
@@ -171,8 +226,8 @@ def _add_sandbox(commands: Any) -> None:
     run.add_argument("file", help="a file of Python, or - for standard input")
     run.add_argument("--cpu", type=float, default=5.0, metavar="S", help="CPU seconds (default: 5)")
     run.add_argument("--memory", type=int, default=1024, metavar="MB", help="memory (default: 1024)")
-    _policy(run, "--policy", "--sandbox-policy")
-    _level(run, "--level", "--sandbox-level")
+    policy(run, "--policy", "--sandbox-policy")
+    level(run, "--level", "--sandbox-level")
     run.add_argument("--json", action="store_true", help="the whole result as a JSON record")
     bench = _add(actions, "bench", "genprm.sandbox.trials.bench:command", "measure the sandbox on this machine")
     bench.add_argument("--quick", action="store_true", help="fewer rounds")
@@ -186,7 +241,7 @@ def _add_sandbox(commands: Any) -> None:
         actions, "attack", "genprm.sandbox.commands:attack", "run the shipped attacks, and say which layer stopped each"
     )
     attack.add_argument("--class", dest="kinds", action="append", metavar="CLASS", help="only these; may be repeated")
-    _level(attack, "--sandbox-level")
+    level(attack, "--sandbox-level")
     attack.add_argument("--json", action="store_true", help="one JSON record instead of a table")
 
 
@@ -293,106 +348,6 @@ def _optimisation(group: Any) -> None:
     group.add_argument("--weight-decay", type=float, metavar="X", help="(default: 0.1 for a new model, else 0)")
     group.add_argument("--clip", type=float, default=1.0, metavar="NORM", help="gradients (default: %(default)s)")
     group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-
-
-def _level(parser: Any, *names: str) -> None:
-    parser.add_argument(
-        *names,
-        dest="sandbox_level",
-        default="confined",
-        choices=["confined", "process"],
-        help="process: run checks also where files and network cannot be confined (default: confined)",
-    )
-
-
-def _policy(parser: Any, *names: str) -> None:
-    parser.add_argument(
-        *names,
-        dest="sandbox_policy",
-        default="audit",
-        choices=["audit", "enforce", "off"],
-        help="checks that RestrictedPython refuses are flagged, or not run, or nobody asks (default: audit)",
-    )
-
-
-def _rows(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", help="only this split")
-    parser.add_argument("--id", action="append", metavar="ID", help="only this row; may be repeated")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of every split")
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="judge rows of the run again that the engine failed on"
-    )
-
-
-def _recipe(parser: argparse.ArgumentParser) -> None:
-    """How a critique is made: the same options wherever one is made."""
-    engine = parser.add_argument_group("engine")
-    engine.add_argument(
-        "--engine",
-        default="symbolic",
-        metavar="SPEC",
-        help="symbolic (default), http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, scripted:FILE",
-    )
-    engine.add_argument("--model", help="the model's name on the server, where it serves several")
-    engine.add_argument(
-        "--template", help="chat template: deepseek-r1 or chatml (default: the tokenizer's own, on servers by the name)"
-    )
-    engine.add_argument(
-        "--engine-option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the engine: any of vLLM's (tensor_parallel_size=2), device=cpu of hf, patience_s=60 of http",
-    )
-    engine.add_argument(
-        "--concurrency",
-        type=int,
-        default=64,
-        metavar="N",
-        help="calls to the engine in flight at once (default: %(default)s)",
-    )
-    method = parser.add_argument_group("method")
-    method.add_argument("--protocol", default="genprm", help="genprm (default), chat or judge")
-    method.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a field of the protocol, such as execute=false",
-    )
-    method.add_argument("-n", type=int, default=1, metavar="N", help="rationales a step (default: %(default)s)")
-    method.add_argument(
-        "--vote", choices=["mean", "majority", "index"], help="how they vote (default: mean; judge: index)"
-    )
-    method.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
-    method.add_argument("--stop-at-first-error", action="store_true", help="do not judge the steps after it")
-    method.add_argument(
-        "--context",
-        default="chain",
-        choices=["chain", "first", "none"],
-        help="what a rationale sees of the steps before: its own sample's rationales (chain, default), those of the "
-        "first sample, or none",
-    )
-    method.add_argument(
-        "--stopping",
-        choices=["exact", "predictive", "none"],
-        help="leave out votes that cannot change a step's verdict (exact, default), or that change it with a "
-        "probability of at most --stop-error (predictive)",
-    )
-    method.add_argument("--stop-error", type=float, default=0.01, metavar="P", help="(default: %(default)s)")
-    method.add_argument("--temperature", type=float, default=0.6, help="(default: %(default)s)")
-    method.add_argument("--top-p", type=float, default=0.95, help="(default: %(default)s)")
-    method.add_argument("--top-k", type=int, default=20, help="0 for no limit (default: %(default)s)")
-    method.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    sandbox = parser.add_argument_group("sandbox")
-    sandbox.add_argument(
-        "--check-cpu", type=float, default=5.0, metavar="S", help="CPU seconds of one check (default: 5)"
-    )
-    sandbox.add_argument(
-        "--check-memory", type=int, default=1024, metavar="MB", help="memory of one check (default: 1024)"
-    )
-    _level(sandbox, "--sandbox-level")
-    _policy(sandbox, "--sandbox-policy")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,19 @@ import argparse
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
 
 from genprm import records
 from genprm.api import open_critic
 from genprm.critic import Critic
 from genprm.errors import ConfigError, EngineLost, InputError
 from genprm.inputs import read_solutions
-from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest, key
 from genprm.sandbox import Limits
 from genprm.show import Printer, describe, stdout
@@ -97,24 +97,27 @@ def eval_processbench(args: argparse.Namespace) -> Work:
 
 
 async def _eval_processbench(args: argparse.Namespace, solutions: list[Solution]) -> int:
-    from genprm.eval import processbench
+    from genprm.eval.judging import finished, judge_all
+    from genprm.eval.processbench import to_item
     from genprm.eval.report import build_report, print_report
 
     console = stdout()
     async with critic_of(args) as critic:
         config = config_of(critic, args, solutions)
-        folder = Path(args.run) if args.run else default_folder("processbench", config)
-        with Run(folder, config) as run:
-            done = processbench.finished(run, retry_failed=args.retry_failed)
-            if done:
-                print(f"going on in {folder}: {len(done)} of {len(solutions)} rows are judged", file=sys.stderr)
-            with progress("judging", len(solutions), len(done)) as tick:
-                items = await processbench.evaluate(solutions, critic, run, done, on_item=lambda _: tick())
+        with Run(Path(args.run) if args.run else default_folder("processbench", config), config) as run:
+            done = finished(run, to_item, retry_failed=args.retry_failed)
+            items = await judge_all("judging", solutions, critic, run, to_item, done)
             report = build_report(items, config | {"how": describe(critic.method)})
             path = run.write_report(report)
     print_report(report, console)
+    return reported(path, report.failures, console)
+
+
+def reported(path: Path, failures: Mapping[str, int], console: Console) -> int:
+    """Say where a report lies and how many rows failed; the exit code."""
     console.print(f"report: {path}", style="dim", soft_wrap=True, markup=False)
-    if lost := sum(report.failures.get(f"row {outcome}", 0) for outcome in ("engine_error", "failed")):
+    lost = sum(failures.get(f"row {outcome}", 0) for outcome in ("engine_error", "failed"))
+    if lost:
         console.print(f"{lost} rows failed; the same command with --retry-failed judges them again", style="yellow")
     return 1 if lost else 0
 
@@ -150,9 +153,9 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         args.engine,
         model=args.model,
         template=args.template,
-        engine_options=dict(map(_option, args.engine_option)),
+        engine_options=engine_options_of(args),
         protocol=args.protocol,
-        options=dict(map(_option, args.option)),
+        options=options_of(args),
         n=args.n,
         vote=args.vote,
         threshold=args.threshold,
@@ -169,6 +172,16 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
         sandbox_policy=args.sandbox_policy,
         concurrency=args.concurrency,
     )
+
+
+def engine_options_of(args: argparse.Namespace) -> dict[str, str]:
+    """The engine's own options."""
+    return dict(map(_option, args.engine_option))
+
+
+def options_of(args: argparse.Namespace) -> dict[str, str]:
+    """The fields of the protocol that the options set."""
+    return dict(map(_option, args.option))
 
 
 def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:

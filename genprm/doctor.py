@@ -20,6 +20,7 @@ _ENGINES = {
     "symbolic": ("sympy", "checks by computation, no weights"),
     "http(s)://": ("httpx", "any OpenAI-compatible server"),
     "vllm:": ("vllm", "any model in this process, for GPUs"),
+    "nano": ("numpy", "small models in this process, on a CPU, without torch"),
     "hf:": ("transformers", "small models in this process, on GPU or CPU"),
     "scripted:": ("genprm", "answers from a file"),
 }

@@ -131,6 +131,8 @@ def _remarks(critique: Critique) -> list[str]:
     remarks = []
     if hard and critique.method.vote == "mean":
         remarks.append(f"{hard} verdicts without log-probabilities count as 1 or 0: rewards are shares of verdicts.")
+    if critique.method.engine == "nano":
+        remarks.append("nano knows the word problems of its small world alone: for other text name another --engine.")
     if cut:
         remarks.append(f"{cut} rationales did not see all earlier ones, which the model's window cannot hold.")
     return remarks

@@ -1,16 +1,18 @@
 """The tiny model: that it keeps to the form, which is all that it is for. Slow: it is trained here."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genprm import open_critic
 from genprm.engines.templates import deepseek_r1
 from genprm.eval.bench.prose import solutions
 from genprm.eval.bench.tiny import EOS, Size, cached_tiny, make_tiny
 from genprm.protocols import Execute, Generate, GenPRMProtocol
 from genprm.sandbox.result import Result
-from genprm.types import Completion, Finish, Message, Prompt, Rationale, Sampling, Token, Usage
+from genprm.types import Completion, Critique, Finish, Message, Prompt, Rationale, Sampling, Token, Usage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 torch = pytest.importorskip("torch")
@@ -84,6 +86,25 @@ def test_it_keeps_to_the_form_and_looks_at_the_mark(tiny: Path) -> None:
     assert verdicts[False].count(True) > 0.8 * len(verdicts[False])
     assert verdicts[False].count(False) > 0  # samples disagree
     assert verdicts[True].count(False) > 0.4 * len(verdicts[True])
+
+
+def test_nano_and_transformers_critique_alike(tiny: Path) -> None:
+    """The same weights, read by two runtimes: greedily the same words, the same checks, the same P(Yes)."""
+
+    async def critiqued(engine: str, **options: Any) -> Critique:
+        async with open_critic(engine, temperature=0.0, stopping="none", **options) as critic:
+            (solution,) = solutions(1, 5, seed=5, wrong=1.0)
+            return await critic.critique(solution)
+
+    ours = asyncio.run(critiqued(f"nano:{tiny}", template="deepseek-r1"))
+    theirs = asyncio.run(critiqued(f"hf:{tiny}", engine_options={"device": "cpu"}))
+    assert ours.outcome == "ok"
+    assert (ours.first_error, ours.usage.completion_tokens) == (theirs.first_error, theirs.usage.completion_tokens)
+    for one, other in zip(ours.steps, theirs.steps, strict=True):
+        (mine,), (same,) = one.rationales, other.rationales
+        assert (mine.text, mine.verdict) == (same.text, same.verdict)
+        assert mine.p_yes == pytest.approx(same.p_yes, abs=1e-3)
+        assert [check.result.stdout for check in mine.checks] == [check.result.stdout for check in same.checks]
 
 
 def test_its_chat_template_is_that_of_the_published_checkpoints(tiny: Path) -> None:

@@ -17,6 +17,8 @@ from genprm.types import Critique
 from tests.server import completion, models, serving
 
 ROOT = Path(__file__).parents[1]
+SYMBOLIC = ("--engine", "symbolic")
+BAKERY = (str(ROOT / "examples" / "bakery.md"), *SYMBOLIC)
 VERDICT = "Seen.\n</verify>\n<output>\n**Judgement**: $\\boxed{%s}$\n</output>\n"
 ROWS = [
     {
@@ -98,7 +100,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_the_first_example_names_the_wrong_step_and_proves_it() -> None:
-    done = genprm("critique", str(ROOT / "examples" / "bakery.md"))
+    done = genprm("critique", *BAKERY)
     assert done.returncode == 0, done.stderr
     assert "First error: step 3." in done.stdout
     assert "Step 3  ✗ wrong" in done.stdout
@@ -110,14 +112,20 @@ def test_the_first_example_names_the_wrong_step_and_proves_it() -> None:
 
 @pytest.mark.slow
 def test_a_right_solution_has_no_error() -> None:
-    done = genprm("critique", str(ROOT / "examples" / "quadratic.md"))
+    done = genprm("critique", str(ROOT / "examples" / "quadratic.md"), *SYMBOLIC)
     assert "No error found." in done.stdout
 
 
 @pytest.mark.slow
 def test_standard_input_and_json() -> None:
     done = genprm(
-        "critique", "-", "--json", "--problem", "What is 3 * 4 + 2?", stdin="Step 1: 3 * 4 = 13\nStep 2: so 15"
+        "critique",
+        "-",
+        "--json",
+        "--problem",
+        "What is 3 * 4 + 2?",
+        *SYMBOLIC,
+        stdin="Step 1: 3 * 4 = 13\nStep 2: so 15",
     )
     assert done.returncode == 0, done.stderr
     critique = records.from_json(done.stdout, Critique)
@@ -128,7 +136,7 @@ def test_standard_input_and_json() -> None:
 
 @pytest.mark.slow
 def test_colour_on_a_terminal(tmp_path: Path) -> None:
-    done = genprm("critique", str(ROOT / "examples" / "bakery.md"), FORCE_COLOR="1", COLUMNS="100")
+    done = genprm("critique", *BAKERY, FORCE_COLOR="1", COLUMNS="100")
     assert "\x1b[1;31m✗ wrong" in done.stdout
 
 
@@ -138,7 +146,7 @@ def test_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     hostile.write_text(
         "Problem: \x1b[2Jhello\x07\n\nSolution:\n\n2 + 2 = 5 \x1b]0;owned\x07 \u202eevil \x9b31m [bold]\n"
     )
-    done = genprm("critique", str(hostile), "--full")
+    done = genprm("critique", str(hostile), "--full", *SYMBOLIC)
     assert done.returncode == 0, done.stderr
     assert not set("\x1b\x07\x9b\u202e") & set(done.stdout)
     assert "[bold]" in done.stdout
@@ -146,7 +154,7 @@ def test_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_terminal_that_knows_no_unicode(tmp_path: Path) -> None:
-    done = genprm("critique", str(ROOT / "examples" / "bakery.md"), PYTHONIOENCODING="ascii")
+    done = genprm("critique", *BAKERY, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "First error: step 3." in done.stdout
 
@@ -154,7 +162,12 @@ def test_a_terminal_that_knows_no_unicode(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     example = ROOT / "examples" / "bakery.md"
-    for asked in (f"critique {example} --full", f"critique {example} --json", "schema", "doctor"):
+    for asked in (
+        f"critique {example} --engine symbolic --full",
+        f"critique {example} --engine symbolic --json",
+        "schema",
+        "doctor",
+    ):
         command = f"set -o pipefail; {sys.executable} -m genprm {asked} | true"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
         assert (done.returncode, done.stderr) == (141, ""), asked
@@ -173,7 +186,7 @@ def test_a_run_of_critiques_goes_on(tmp_path: Path, rows: Path, direct: list[str
 def test_an_engine_that_fails_while_running_is_shown_and_counted(tmp_path: Path) -> None:
     script = tmp_path / "broken.jsonl"
     script.write_text('{"error": "the lights went out"}')
-    done = genprm("critique", str(ROOT / "examples" / "bakery.md"), "--engine", f"scripted:{script}")
+    done = genprm("critique", *BAKERY, "--engine", f"scripted:{script}")
     assert done.returncode == 1
     assert "The first error is not known (engine error). the lights went out" in done.stdout
 
@@ -365,7 +378,7 @@ def test_many_rows_are_judged_at_once_and_shown_in_order(rows: Path, tmp_path: P
 def test_stopped_while_the_input_is_read() -> None:
     for how in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(
-            [sys.executable, "-m", "genprm", "critique", "-"],
+            [sys.executable, "-m", "genprm", "critique", "-", *SYMBOLIC],
             env=environment(),
             preexec_fn=interruptible,
             stdin=subprocess.PIPE,
@@ -437,7 +450,7 @@ def test_rows_that_are_none(tmp_path: Path, content: str, said: str) -> None:
         (["--temperature", "nan"], "temperature"),
         (["--threshold", "1.5"], "threshold"),
         (["--vote", "index", "--stop-at-first-error"], "cannot stop"),
-        (["--protocol", "judge"], "symbolic"),
+        (["--protocol", "judge", "--engine", "symbolic"], "symbolic"),
     ],
 )
 def test_options_that_do_not_fit(args: list[str], said: str, tmp_path: Path) -> None:
@@ -464,10 +477,10 @@ def test_the_critique_of_a_row_that_is_not_there(rows: Path) -> None:
 def test_names_are_no_markup(tmp_path: Path) -> None:
     row = {"id": "[/x] [b]\x1b[2J", "problem": "p", "steps": ["1 + 1 = 3"], "label": 0}
     (tmp_path / "[red].jsonl").write_text(json.dumps(row))
-    done = genprm("critique", str(tmp_path / "[red].jsonl"))
+    done = genprm("critique", str(tmp_path / "[red].jsonl"), *SYMBOLIC)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("[red] · [/x] [b][2J · 1 step\n")
-    done = genprm("eval", "processbench", "--data", str(tmp_path), "--run", str(tmp_path / "[/run]"))
+    done = genprm("eval", "processbench", "--data", str(tmp_path), "--run", str(tmp_path / "[/run]"), *SYMBOLIC)
     assert done.returncode == 0, done.stderr
     assert f"report: {tmp_path}/[/run]/report.json" in done.stdout
 
@@ -536,7 +549,9 @@ def test_schema_is_json() -> None:
     assert "Critique" in json.loads(genprm("schema").stdout)["$defs"]
 
 
-@pytest.mark.parametrize("command", ["", "critique", "eval", "eval processbench", "eval scores", "doctor", "schema"])
+@pytest.mark.parametrize(
+    "command", ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "doctor", "schema"]
+)
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:
     took = []
     for _ in range(3):  # the best of three: other work on the machine is not what is measured

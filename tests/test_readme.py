@@ -23,7 +23,7 @@ def timeless(text: str) -> str:
 
 
 def test_the_first_example_is_the_real_output() -> None:
-    command = [sys.executable, "-m", "genprm", "critique", "examples/bakery.md"]
+    command = [sys.executable, "-m", "genprm", "critique", "examples/savings.md", "-n", "8"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert timeless(blocks("text")[0]) == timeless(done.stdout)
 
@@ -49,7 +49,7 @@ def test_make_knows_what_the_readme_names(target: str) -> None:
 
 def test_every_command_of_the_readme_is_one() -> None:
     for line in "".join(blocks("sh")).splitlines():
-        if match := re.search(r"\bgenprm ([a-z]+(?: (?:processbench|scores))?)", line.partition("#")[0]):
+        if match := re.search(r"\bgenprm ([a-z]+(?: (?:processbench|scores|world|critic|policy))?)", line.partition("#")[0]):
             command = [sys.executable, "-m", "genprm", *match[1].split(), "--help"]
             assert subprocess.run(command, capture_output=True, check=False).returncode == 0, line
             options = re.findall(r" (--?[a-z][a-z-]*)", line.partition("#")[0].partition("genprm")[2])

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -11,6 +11,7 @@ pytest.importorskip("transformers", reason="needs the extra hf")
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Reader, Renderer
 from genprm.engines.templates import chatml, deepseek_r1
 from genprm.errors import ConfigError, EngineRefused, PromptTooLong
@@ -23,7 +24,7 @@ from tests.tiny_models import make_tokenizer
 pytestmark = pytest.mark.slow
 
 TOKENIZERS = {family: make_tokenizer(family) for family in ("deepseek-r1", "chatml")}
-RENDERERS = {family: Renderer(tokenizer) for family, tokenizer in TOKENIZERS.items()}
+RENDERERS = {family: Renderer(HfTokenizer(tokenizer)) for family, tokenizer in TOKENIZERS.items()}
 FAMILIES = pytest.mark.parametrize("family", RENDERERS)
 WINDOW = 100_000
 
@@ -126,7 +127,7 @@ def test_there_is_one_token_at_the_beginning(family: str) -> None:
 def test_without_an_opening_the_model_begins_a_turn(family: str) -> None:
     ends = {"deepseek-r1": "<｜User｜>q<｜Assistant｜>", "chatml": "q<|im_end|>\n<|im_start|>assistant\n"}
     assert RENDERERS[family].text(prompt("q", opening="")).endswith(ends[family])
-    named = Renderer(TOKENIZERS[family], template=family)
+    named = Renderer(HfTokenizer(TOKENIZERS[family]), template=family)
     assert named.text(prompt("q", opening="")) == RENDERERS[family].text(prompt("q", opening=""))
 
 
@@ -191,7 +192,7 @@ def test_words_that_were_added_are_no_control_tokens() -> None:
     """Some tokenizers add runs of blanks and tags of HTML, which ordinary text may hold."""
     tokenizer = make_tokenizer("chatml")
     tokenizer.add_tokens(["    ", "<table>", "\n"])
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(HfTokenizer(tokenizer))
     asked = prompt("a    b <table>\n\n", opening="if x:\n    y")
     rendered = renderer.render(asked, WINDOW, 0)
     assert list(rendered.ids) == tokenizer(rendered.text, add_special_tokens=False).input_ids
@@ -201,7 +202,7 @@ def test_words_that_were_added_are_no_control_tokens() -> None:
 def test_a_named_template_has_control_tokens_too() -> None:
     tokenizer = make_tokenizer("deepseek-r1")
     tokenizer.chat_template = None
-    ids = Renderer(tokenizer, "deepseek-r1").render(prompt("say <｜User｜>"), WINDOW, 0).ids
+    ids = Renderer(HfTokenizer(tokenizer), "deepseek-r1").render(prompt("say <｜User｜>"), WINDOW, 0).ids
     assert ids.count(tokenizer.convert_tokens_to_ids("<｜User｜>")) == 1
 
 
@@ -261,9 +262,9 @@ def test_pieces_join_to_the_text(text: str) -> None:
 
 
 def test_bytes_that_are_no_text_do_not_hold_it_up() -> None:
-    backend = TOKENIZERS["chatml"].backend_tokenizer
+    tokenizer = HfTokenizer(TOKENIZERS["chatml"])
     broken = plain("chatml", "∀")[0]
-    reader = Reader(backend, ())
+    reader = Reader(tokenizer, ())
     pieces = [reader.read(broken) for _ in range(20)]
     assert "".join(pieces).count("\ufffd") >= 16
     assert reader.read(plain("chatml", "a")[0]).endswith("a")
@@ -276,10 +277,10 @@ def test_a_window_holds_the_prompt_and_what_follows() -> None:
         RENDERERS["chatml"].render(prompt("q"), n + 10, 11)
 
 
-def altered(template: str | None) -> Any:
+def altered(template: str | None) -> HfTokenizer:
     tokenizer = make_tokenizer("chatml")
     tokenizer.chat_template = template
-    return tokenizer
+    return HfTokenizer(tokenizer)
 
 
 def test_a_tokenizer_without_a_template_needs_one_named() -> None:

@@ -279,7 +279,7 @@ def test_a_check_that_raises_settles_nothing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engine, "write_check", lambda claims: 'raise ValueError("1 + 1 = 2: False")\n')
 
     async def run() -> StepCritique:
-        async with open_critic() as critic:
+        async with open_critic("symbolic") as critic:
             return (await critic.critique(Solution(Problem(PROBLEM), ("So 1 + 1 = 3.",)))).steps[0]
 
     step = asyncio.run(run())

@@ -149,7 +149,7 @@ def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> No
         for turn in conversation(made.problem, made.steps)[2::2]:
             quotes, said, _ = turn["content"].partition("The paragraph says")
             assert said
-            assert all(quote in made.problem.text for quote in re.findall(r'"([^"]*)"', quotes))
+            assert all(quote in made.problem.text for quote in re.findall(r"^> (.*)$", quotes, re.MULTILINE))
 
 
 def test_modes_are_the_ablations_of_the_protocol() -> None:

@@ -1,7 +1,9 @@
 """Where tokens come from. One protocol, one method; chosen by one string.
 
 ====================  ==========================================================================
-``symbolic``          rules and computation, no weights (default)
+``nano``              the small verifier that ships with genprm, on a CPU (default); ``nano:policy`` the small
+                      policy, ``nano:FOLDER`` others
+``symbolic``          rules and computation, no weights
 ``http://host/v1``    any OpenAI-compatible server; ``#model`` at the end, or ``--model``, names the model
 ``vllm:MODEL``        vLLM in this process; a folder or a name on the hub
 ``hf:MODEL``          transformers in this process, on a GPU or without one
@@ -16,7 +18,7 @@ from genprm.engines.base import Engine
 from genprm.engines.options import keywords
 from genprm.errors import ConfigError
 
-ENGINES = ("symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")
+ENGINES = ("nano[:FOLDER]", "symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
@@ -28,7 +30,8 @@ async def open_engine(
     """The engine of that name, ready to be asked, closed at the end.
 
     ``options`` are the engine's own, as words: fields of vLLM's engine arguments for ``vllm:``, keyword arguments of
-    :class:`~genprm.engines.hf.HfEngine` and :class:`~genprm.engines.openai.OpenAIEngine` for ``hf:`` and ``http:``.
+    :class:`~genprm.engines.hf.HfEngine`, :class:`~genprm.engines.nano.NanoEngine` and
+    :class:`~genprm.engines.openai.OpenAIEngine` for ``hf:``, ``nano:`` and ``http:``.
 
     Raises:
         ConfigError: no engine has that name, or an option does not fit.
@@ -61,6 +64,10 @@ async def _made(spec: str, model: str | None, template: str | None, options: dic
         from genprm.engines.hf import HfEngine
 
         return await HfEngine.load(rest, template=template, **keywords(HfEngine.load, options, kind, ("template",)))
+    if kind == "nano":
+        from genprm.engines.nano import NanoEngine
+
+        return await NanoEngine.load(rest, template=template, **keywords(NanoEngine.load, options, kind, ("template",)))
     if template or options:
         raise ConfigError(f"engine {spec!r} takes no --template and no options")
     if spec == "symbolic":

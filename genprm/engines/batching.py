@@ -1,4 +1,4 @@
-"""Continuous batching of a transformers model: sequences join and leave a running batch, token by token.
+"""Continuous batching: sequences join and leave a running batch, token by token.
 
 One thread does all the computing. A sequence that joins reads what the prefix store does not have of its prompt;
 those that begin alike take turns, so that the first reads for all. One that ends leaves its keys and values in the
@@ -9,13 +9,11 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-import torch
-
-from genprm.engines.kv import Batch, PrefixStore, Row
+from genprm.engines.backend import Backend, Row
+from genprm.engines.prefixes import PrefixStore
 from genprm.engines.rendering import Rendered, Renderer
-from genprm.engines.sampling import Chosen, choose
+from genprm.engines.sampling import Chosen, Shortlist, choose, n_needed
 from genprm.errors import EngineError, EngineUnavailable
 from genprm.types import Finish, Sampling, Token
 
@@ -87,17 +85,17 @@ class Writing:
 class Batcher:
     """The thread, and what it works on."""
 
-    def __init__(self, model: Any, ends: frozenset[int], *, max_batch: int, cache_tokens: int) -> None:
+    def __init__(self, backend: Backend, ends: frozenset[int], *, max_batch: int, cache_tokens: int) -> None:
         self.store = PrefixStore(cache_tokens)
         self.running: list[Writing] = []
-        self._model = model
+        self._backend = backend
         self._ends = ends
         self._max_batch = max_batch
         self._waiting: deque[Writing] = deque()
-        self._batch = Batch(model, [], [])
+        self._batch = backend.batch([], [])
         self._wake = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="genprm-hf", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="genprm-batcher", daemon=True)
         self._thread.start()
 
     def add(self, writing: Writing) -> None:
@@ -119,7 +117,7 @@ class Batcher:
             try:
                 self._step()
             except Exception as error:  # a model's own code may raise anything, and somebody waits for an answer
-                self._fail(_why(error))
+                self._fail(self._why(error))
         self._fail("the engine is closed")
         self.store.clear()
 
@@ -133,7 +131,8 @@ class Batcher:
         if joining or any(writing.over for writing in self.running):
             self._regroup(joining)
         if self.running:
-            self._advance(self.running, self._batch.read([[writing.written[-1]] for writing in self.running]))
+            ids = [[writing.written[-1]] for writing in self.running]
+            self._advance(self.running, self._batch.read(ids, _n_needed(self.running)))
 
     def _admitted(self) -> list[Writing]:
         """Those who join now: as many as there is room for, one of each kind of beginning that nobody has read."""
@@ -175,36 +174,37 @@ class Batcher:
         rows = [(writing, row) for writing, row in rows if not writing.over]
         self.running = [writing for writing, _ in rows]
         lengths = [len(writing.ids) - 1 for writing in self.running]
-        self._batch = Batch(self._model, [row for _, row in rows], lengths)
+        self._batch = self._backend.batch([row for _, row in rows], lengths)
 
     def _joined(self, joining: Sequence[Writing]) -> list[tuple[Writing, Row]]:
         """Those who join, with what they have read. What goes wrong there is nothing to those who run already."""
         try:
             return self._read(joining)
         except Exception as error:
-            _tell(joining, _why(error))
-            if isinstance(error, torch.OutOfMemoryError):
+            _tell(joining, self._why(error))
+            if isinstance(error, self._backend.out_of_memory):
                 self.store.clear()  # all that can be spared
             return []
 
     def _read(self, joining: Sequence[Writing]) -> list[tuple[Writing, Row]]:
         """Read the prompts, and choose the first token of each."""
         found = [self.store.longest(writing.prompt.ids) for writing in joining]
-        batch = Batch(self._model, [row for _, row in found], [n for n, _ in found])
-        logits = batch.read([writing.prompt.ids[n:] for writing, (n, _) in zip(joining, found, strict=True)])
+        batch = self._backend.batch([row for _, row in found], [n for n, _ in found])
+        ids = [writing.prompt.ids[n:] for writing, (n, _) in zip(joining, found, strict=True)]
+        shortlist = batch.read(ids, _n_needed(joining))
         for writing, (n, _) in zip(joining, found, strict=True):
             writing.n_cached = n
         rows = [(writing, batch.row(at)) for at, writing in enumerate(joining)]
-        self._advance(joining, logits)
+        self._advance(joining, shortlist)
         for writing, row in rows:
             if not writing.error:
                 self.store.keep(writing.prompt.ids, row)
         return rows
 
-    def _advance(self, writings: Sequence[Writing], logits: torch.Tensor) -> None:
+    def _advance(self, writings: Sequence[Writing], shortlist: Shortlist) -> None:
         samplings = [writing.sampling for writing in writings]
         seen = [w.ids if w.sampling.repetition_penalty != 1 else () for w in writings]
-        choices = choose(logits, samplings, seen, [writing.draw() for writing in writings])
+        choices = choose(shortlist, samplings, seen, [writing.draw() for writing in writings])
         for writing, chosen in zip(writings, choices, strict=True):
             if chosen is None:
                 writing.end(EngineUnavailable("the model's logits are no numbers; dtype float32 may help"))
@@ -212,6 +212,11 @@ class Batcher:
             writing.take(chosen, self._ends)
             if writing.over:
                 writing.end()
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, self._backend.out_of_memory):
+            return "out of memory; a smaller max_batch, cache_tokens or max_model_len may fit"
+        return f"{type(error).__name__}: {error}"
 
     def _fail(self, why: str) -> None:
         """Tell all who wait, and begin anew."""
@@ -221,7 +226,7 @@ class Batcher:
                 self._waiting.clear()
         _tell(failed, why)
         self.running = []
-        self._batch = Batch(self._model, [], [])
+        self._batch = self._backend.batch([], [])
         self.store.clear()
 
 
@@ -231,7 +236,5 @@ def _tell(failed: Iterable[Writing], why: str) -> None:
             writing.end(EngineUnavailable(why))
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
-        return "out of memory; a smaller max_batch, cache_tokens or max_model_len may fit"
-    return f"{type(error).__name__}: {error}"
+def _n_needed(writings: Sequence[Writing]) -> int | None:
+    return n_needed([writing.sampling for writing in writings])

@@ -1,40 +1,21 @@
-"""transformers in this process: small weights on a machine without vLLM, on CPU, CUDA or MPS.
-
-Calls in flight share one running batch (see ``genprm.engines.batching``), and go on from the keys and values of the
-calls that they continue.
-"""
+"""transformers in this process: small weights on a machine without vLLM, on CPU, CUDA or MPS."""
 
 import asyncio
 import math
-import time
-from collections.abc import Mapping
-from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import Any, Literal
 
+from genprm.engines.local import LocalEngine
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineUnavailable, MissingExtra
-from genprm.types import Completion, Prompt, Sampling, Usage
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class HfEngine:
+class HfEngine(LocalEngine):
     """One causal language model. Make it with :meth:`load`."""
-
-    protocols: frozenset[str] | None = None
-
-    def __init__(
-        self, name: str, model: Any, renderer: Renderer, window: int, max_batch: int, cache_tokens: int
-    ) -> None:
-        from genprm.engines.batching import Batcher
-
-        self.name = name
-        self.window = window
-        self._renderer = renderer
-        self._batcher = Batcher(model, _ends(model, renderer), max_batch=max_batch, cache_tokens=cache_tokens)
 
     @classmethod
     async def load(
@@ -61,54 +42,22 @@ class HfEngine:
         for package in ("torch", "transformers"):
             if util.find_spec(package) is None:
                 raise MissingExtra(package, "hf", f"engine hf:{model}")
-        if max_batch < 1 or cache_tokens < 0:
-            raise ConfigError("engine hf: max_batch is at least 1 and cache_tokens at least 0")
+        from genprm.engines.hf_batch import HfBackend
+        from genprm.engines.hf_tokenizer import HfTokenizer
+
         loaded, tokenizer = await asyncio.to_thread(load_model, model, device, dtype)
         window = max_model_len or _window(loaded)
         if _slides(loaded):  # which counts columns, and so cannot take a row with a gap
             cache_tokens = 0
-        return cls(f"hf:{model}", loaded, Renderer(tokenizer, template), window, max_batch, cache_tokens)
-
-    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        from genprm.engines.batching import Writing
-
-        began = time.perf_counter()
-        before = self._renderer.render(prompt, self.window, sampling.max_tokens)
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-        writing = Writing(before, sampling, self._renderer, lambda: _told(loop, done))
-        self._batcher.add(writing)
-        try:
-            await done.wait()
-        except asyncio.CancelledError:
-            writing.cancelled = True
-            raise
-        if writing.error:
-            raise EngineUnavailable(f"{self.name}: {writing.error}")
-        return Completion(
-            writing.text,
-            writing.finish or "stop",
-            tuple(writing.tokens),
-            Usage(len(before.ids), writing.n_cached, len(writing.written), 1),
-            time.perf_counter() - began,
-            seam=self._renderer.seam(before, writing.text, writing.written),
+        return cls(
+            f"hf:{model}",
+            HfBackend(loaded),
+            Renderer(HfTokenizer(tokenizer), template),
+            loaded.generation_config.eos_token_id,
+            window=window,
+            max_batch=max_batch,
+            cache_tokens=cache_tokens,
         )
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._batcher.close)
-
-    def counters(self) -> Mapping[str, float]:
-        """Prompt tokens looked up in the prefix store and found there, and the sequences being written now."""
-        store = self._batcher.store
-        return {
-            "prefix_cache_queries": store.queries,
-            "prefix_cache_hits": store.hits,
-            "running": len(self._batcher.running),
-        }
-
-
-def _told(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
-    with suppress(RuntimeError):  # a loop that is closed has nobody who waits
-        loop.call_soon_threadsafe(done.set)
 
 
 def load_model(model: str, device: Device = "auto", dtype: DType = "auto") -> tuple[Any, Any]:
@@ -169,12 +118,6 @@ def _slides(model: Any) -> bool:
     config = model.config.get_text_config()
     layers = set(getattr(config, "layer_types", None) or ())
     return bool(layers - {"full_attention"}) or getattr(config, "sliding_window", None) is not None
-
-
-def _ends(model: Any, renderer: Renderer) -> frozenset[int]:
-    """Ids that end a text."""
-    ends = model.generation_config.eos_token_id
-    return frozenset([*(ends if isinstance(ends, list) else [ends]), renderer.end]) - {None}
 
 
 def _first_line(error: BaseException) -> str:

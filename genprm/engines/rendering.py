@@ -9,9 +9,9 @@ are read letter by letter and never as the token; all other text becomes the ver
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 from genprm.engines.templates import TEMPLATES, template_for
 from genprm.errors import ConfigError, EngineRefused, PromptTooLong
@@ -38,36 +38,77 @@ class Rendered:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A token that is found in a text as a whole, before anything else."""
+
+    text: str
+    special: bool
+    """It is control and never text: decoding leaves it out."""
+
+
+class Tokenizer(Protocol):
+    """What a renderer needs of a tokenizer."""
+
+    name: str
+    end: int | None
+    """The id that ends a turn."""
+    template: str | None
+    """The source of its chat template, None where it has none that can be followed."""
+
+    @property
+    def added(self) -> Mapping[int, Added]:
+        """By their ids."""
+        ...
+
+    def encode(self, text: str) -> tuple[Sequence[int], Sequence[tuple[int, int]]]:
+        """Ids, without any that the text does not have, and where each stands: exactly for added tokens, at least
+        within bounds for others."""
+        ...
+
+    def letters(self, text: str) -> Sequence[int]:
+        """Ids of a text in which added tokens are letters like any other."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text without special tokens, U+FFFD for bytes that are no text."""
+        ...
+
+    def chat(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        """The text of a conversation, as the template has it.
+
+        Raises:
+            EngineRefused: the template refuses the conversation.
+        """
+        ...
+
+
 class Renderer:
-    """The way from prompts to ids and back with one tokenizer of ``transformers``.
+    """The way from prompts to ids and back with one tokenizer.
 
     Raises:
-        ConfigError: it has no chat template and none is named, its template does not take a plain conversation, or
-            it is not a fast one, which cannot tell which letters became which id.
+        ConfigError: it has no chat template and none is named, or its template does not take a plain conversation.
     """
 
-    def __init__(self, tokenizer: Any, template: str | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, template: str | None = None) -> None:
         self._tokenizer = tokenizer
         self._template = template
         self._named = template_for(template, "") if template else None
-        if not tokenizer.is_fast:
-            raise ConfigError(f"the tokenizer of {tokenizer.name_or_path} has no fast version")
-        if self._named is None and not tokenizer.chat_template:
+        if self._named is None and not tokenizer.template:
             known = ", ".join(TEMPLATES)
-            raise ConfigError(f"{tokenizer.name_or_path} has no chat template; say --template, one of {known}")
-        self.end: int | None = tokenizer.eos_token_id
+            raise ConfigError(f"{tokenizer.name} has no chat template; say --template, one of {known}")
+        self.end = tokenizer.end
         """The id that ends a turn."""
-        self.end_text: str = tokenizer.eos_token or ""
-        self._backend = tokenizer.backend_tokenizer
-        self._plain = _without_added_tokens(self._backend)
-        special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        ending = tokenizer.added.get(-1 if self.end is None else self.end)
+        self.end_text = ending.text if ending else ""
+        special = {i: token.text for i, token in tokenizer.added.items() if token.special}
         control = special | self._unflagged()
         self._control = frozenset(control)
-        self._special = frozenset(special) | {tokenizer.eos_token_id}
+        self._special = frozenset(special) | {tokenizer.end}
         self._ends = tuple(special.values())
-        spellings = sorted(control.values(), key=len, reverse=True)
-        self._all = _any_of(spellings)
-        self._but_reasoning = _any_of([text for text in spellings if text not in _REASONING])
+        self._all = any_of(control.values())
+        self._but_reasoning = any_of(text for text in control.values() if text not in _REASONING)
+        self._words: dict[int, str] = {}
         self._require_roles()
 
     def render(self, prompt: Prompt, window: int, max_tokens: int) -> Rendered:
@@ -109,30 +150,31 @@ class Renderer:
 
     def pieces(self, before: Sequence[int], ids: Sequence[int]) -> list[str]:
         """The text of each of the ids; they join to the text of all."""
-        reader = Reader(self._backend, before)
+        reader = Reader(self._tokenizer, before)
         pieces = [reader.read(token) for token in ids]
         if pieces:
             pieces[-1] += reader.rest()
         return pieces
 
     def reader(self, before: Sequence[int]) -> "Reader":
-        return Reader(self._backend, before)
+        return Reader(self._tokenizer, before)
 
     def word(self, token: int) -> str:
         """The text of one id by itself."""
-        return str(self._backend.decode([token]))
+        if token not in self._words:
+            self._words[token] = self._tokenizer.decode([token])
+        return self._words[token]
 
     def _unflagged(self) -> dict[int, str]:
         """Tokens that the template writes, or that begin and end thoughts, but that are not flagged as special (the
         roles of DeepSeek). Others that were added are words: some tokenizers add runs of blanks."""
-        written = str(self._tokenizer.chat_template) if self._named is None else self._named(Prompt(_TRIAL))
-        added = self._tokenizer.added_tokens_decoder.items()
-        texts = ((i, token.content) for i, token in added)
+        written = str(self._tokenizer.template) if self._named is None else self._named(Prompt(_TRIAL))
+        texts = ((i, token.text) for i, token in self._tokenizer.added.items())
         return {i: text for i, text in texts if text in _REASONING or (text.strip() and text in written)}
 
     def closed(self, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
         """The conversation with its last turn ended, and where control tokens are merely spelt in it."""
-        return self._marked(messages, "", lambda marked, _: self._templated(marked, add_generation_prompt=False))
+        return self._marked(messages, "", lambda marked, _: self._tokenizer.chat(marked, add_generation_prompt=False))
 
     def encode(self, text: str, spelt: Sequence[tuple[int, int]] = ()) -> list[int]:
         """The ids of a text by itself, spellings of control tokens read letter by letter."""
@@ -140,8 +182,8 @@ class Renderer:
 
     def _after(self, before: Sequence[int], ids: Sequence[int]) -> str:
         context = list(before[-_CONTEXT:])
-        read = str(self._backend.decode([*context, *ids]))
-        return read[len(self._backend.decode(context)) :]
+        read = self._tokenizer.decode([*context, *ids])
+        return read[len(self._tokenizer.decode(context)) :]
 
     def _text(self, prompt: Prompt) -> tuple[str, list[tuple[int, int]]]:
         """The text, and the places in it where control tokens are merely spelt."""
@@ -176,19 +218,8 @@ class Renderer:
         if self._named is not None:
             turn = "" if prompt.opening else _TURNS[self._template or ""]
             return self._named(prompt) + turn
-        text = self._templated(prompt.messages, add_generation_prompt=not prompt.opening)
+        text = self._tokenizer.chat(prompt.messages, add_generation_prompt=not prompt.opening)
         return self.reopened(text) + prompt.opening if prompt.opening else text
-
-    def _templated(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
-        from jinja2 import TemplateError
-
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
-            )
-        except TemplateError as error:
-            raise EngineRefused(f"the model's chat template refuses the conversation: {error}") from None
 
     def reopened(self, text: str) -> str:
         """Without the mark that ended the last turn."""
@@ -197,13 +228,13 @@ class Renderer:
         return text if mark is None else bare.removesuffix(mark)
 
     def _encode(self, text: str, spelt: Sequence[tuple[int, int]]) -> Iterator[int]:
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        ids, places = self._tokenizer.encode(text)
         if not spelt:
-            yield from encoding.ids
+            yield from ids
             return
-        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+        for token, (start, end) in zip(ids, places, strict=True):
             if token in self._control and any(start < to and at < end for at, to in spelt):
-                yield from self._plain.encode(text[start:end], add_special_tokens=False).ids
+                yield from self._tokenizer.letters(text[start:end])
             else:
                 yield token
 
@@ -211,9 +242,9 @@ class Renderer:
         """Say at once what would be refused at every call."""
         if self._named is None:
             try:
-                self._templated(_TRIAL, add_generation_prompt=False)
+                self._tokenizer.chat(_TRIAL, add_generation_prompt=False)
             except EngineRefused as refused:
-                raise ConfigError(f"{self._tokenizer.name_or_path}: {refused}") from None
+                raise ConfigError(f"{self._tokenizer.name}: {refused}") from None
 
 
 class Reader:
@@ -222,8 +253,8 @@ class Reader:
     Bytes that are no UTF-8 at all become U+FFFD once it is sure that no later id completes them.
     """
 
-    def __init__(self, backend: Any, before: Sequence[int]) -> None:
-        self._backend = backend
+    def __init__(self, tokenizer: Tokenizer, before: Sequence[int]) -> None:
+        self._tokenizer = tokenizer
         self._ids = list(before[-_CONTEXT:])
         self._pending = 0
         self._known = self._decoded()
@@ -249,22 +280,13 @@ class Reader:
         return new
 
     def _decoded(self) -> str:
-        return str(self._backend.decode(self._ids))
+        return self._tokenizer.decode(self._ids)
 
 
-def _without_added_tokens(backend: Any) -> Any:
-    """The same tokenizer, to which control tokens are letters like any other."""
-    import json
-
-    from tokenizers import Tokenizer
-
-    parts = json.loads(backend.to_str())
-    return Tokenizer.from_str(json.dumps(parts | {"added_tokens": [], "post_processor": None}))
-
-
-def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
-    """Matches any of them; nothing where there are none."""
-    return re.compile("|".join(re.escape(text) for text in texts) or r"(?!)")
+def any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Matches any of them, the longest that there is; nothing where there are none."""
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(re.escape(text) for text in longest_first) or r"(?!)")
 
 
 def _unmarked(text: str, opens: str, closes: str) -> tuple[str, list[tuple[int, int]]]:

@@ -1,14 +1,32 @@
-"""The next token of every row of a batch, each sampled in its own way."""
+"""The next token of every row of a batch, each sampled in its own way.
+
+A backend hands over the likeliest ids of each row only, so that no more than these leave the device.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from genprm.types import Sampling
 
 _GREEDY = 1e-5
 """Temperatures below this take the likeliest token."""
+
+Floats = NDArray[np.floating[Any]]
+Ids = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """The likeliest ids of each row with their logits, likeliest first: [rows, listed], of the whole vocabulary
+    perhaps. ``total`` [rows] is the logarithm of the sum of exp(logit) over all ids, listed or not."""
+
+    ids: Ids
+    logits: Floats
+    total: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,64 +38,68 @@ class Chosen:
     top: tuple[tuple[int, float], ...] = ()
 
 
+def n_needed(samplings: Sequence[Sampling]) -> int | None:
+    """How many ids a shortlist must hold for these to be sampled; None: all."""
+    if any(s.repetition_penalty != 1 or (s.temperature >= _GREEDY and not s.top_k) for s in samplings):
+        return None
+    return max(max(_limit(s), s.logprobs) for s in samplings)
+
+
 def choose(
-    logits: torch.Tensor,
-    samplings: Sequence[Sampling],
-    seen: Sequence[Sequence[int]],
-    draws: Sequence[float],
+    shortlist: Shortlist, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]], draws: Sequence[float]
 ) -> list[Chosen | None]:
-    """A token for each row of ``logits`` [rows, vocabulary]; None for a row that is no numbers (NaN, or infinite).
+    """A token for each row; None for a row that is no numbers (NaN, or infinite).
 
     ``seen`` are the ids before it, for the repetition penalty; ``draws`` numbers in [0, 1), one a row, which alone
     decide what is sampled. Log-probabilities are the model's own, before temperature and limits.
     """
-    penalised = _penalised(logits, samplings, seen)
-    broken = ~penalised.amax(-1).isfinite()  # the largest is NaN where any is
-    tokens = _tokens(penalised.masked_fill(broken[:, None], 0.0), samplings, draws)
-    chosen = _with_logprobs(logits, tokens, samplings)
-    return [None if is_broken else one for one, is_broken in zip(chosen, broken.tolist(), strict=True)]
-
-
-def _with_logprobs(logits: torch.Tensor, tokens: torch.Tensor, samplings: Sequence[Sampling]) -> list[Chosen]:
-    most = max(s.logprobs for s in samplings)
-    if not most:
-        return [Chosen(token) for token in tokens.tolist()]
-    logprobs = logits.log_softmax(-1)
-    own = logprobs.gather(-1, tokens[:, None])[:, 0].tolist()
-    values, ids = (part.tolist() for part in logprobs.topk(min(most, logits.shape[-1])))
+    sound = np.isfinite(shortlist.total)
+    logits = np.where(sound[:, None], shortlist.logits, 0.0).astype(np.float64)
+    ranks = _ranks(_penalised(logits, shortlist.ids, samplings, seen), samplings, draws)
     return [
-        Chosen(token, own[row], tuple(zip(ids[row], values[row], strict=True))[: s.logprobs])
-        for row, (token, s) in enumerate(zip(tokens.tolist(), samplings, strict=True))
+        _chosen(shortlist, row, rank, sampling.logprobs) if is_sound else None
+        for row, (rank, sampling, is_sound) in enumerate(zip(ranks, samplings, sound, strict=True))
     ]
 
 
-def _penalised(logits: torch.Tensor, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]]) -> torch.Tensor:
+def _limit(sampling: Sampling) -> int:
+    """Ids that may be drawn; 0: all."""
+    return 1 if sampling.temperature < _GREEDY else sampling.top_k
+
+
+def _chosen(shortlist: Shortlist, row: int, rank: int, n_top: int) -> Chosen:
+    ids, total = shortlist.ids[row], shortlist.total[row]
+    if not n_top:
+        return Chosen(int(ids[rank]))
+    logprobs = shortlist.logits[row] - total
+    top = zip(ids[:n_top].tolist(), logprobs[:n_top].tolist(), strict=True)
+    return Chosen(int(ids[rank]), float(logprobs[rank]), tuple(top))
+
+
+def _penalised(logits: Floats, ids: Ids, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]]) -> Floats:
     if all(s.repetition_penalty == 1 for s in samplings):
         return logits
-    logits = logits.clone()
-    for row, sampling, before in zip(logits, samplings, seen, strict=True):
-        ids = torch.tensor(sorted(set(before)), dtype=torch.long, device=logits.device)
-        old = row[ids]
-        row[ids] = torch.where(old > 0, old / sampling.repetition_penalty, old * sampling.repetition_penalty)
-    return logits
+    penalties = np.array([[s.repetition_penalty] for s in samplings])
+    old = np.stack([np.isin(row, list(set(before))) for row, before in zip(ids, seen, strict=True)])
+    return np.where(old, np.where(logits > 0, logits / penalties, logits * penalties), logits)
 
 
-def _tokens(logits: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[float]) -> torch.Tensor:
-    if all(s.temperature < _GREEDY for s in samplings):
-        return logits.argmax(-1)
+def _ranks(logits: Floats, samplings: Sequence[Sampling], draws: Sequence[float]) -> list[int]:
+    """Where in the shortlist each row's token stands."""
 
-    def column(values: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(values, device=logits.device)[:, None]
+    def column(values: Sequence[float]) -> Floats:
+        return np.array(values, dtype=np.float64)[:, None]
 
-    n_all = logits.shape[-1]
-    limits = [1 if s.temperature < _GREEDY else min(s.top_k or n_all, n_all) for s in samplings]
-    values, ids = logits.topk(max(limits))  # likeliest first
-    values = values / column([max(s.temperature, _GREEDY) for s in samplings])
-    values[torch.arange(max(limits), device=logits.device) >= column(limits)] = -torch.inf
-    chances = values.softmax(-1)
+    listed = logits.shape[-1]
+    order = np.argsort(-logits, axis=-1, kind="stable")  # a penalty may have changed it
+    values = np.take_along_axis(logits, order, -1) / column([max(s.temperature, _GREEDY) for s in samplings])
+    values[np.arange(listed) >= column([_limit(s) or listed for s in samplings])] = -np.inf
+    chances = np.exp(values - values[:, :1])
+    chances /= chances.sum(-1, keepdims=True)
     before = chances.cumsum(-1) - chances
     chances[before >= column([s.top_p for s in samplings])] = 0.0
     reached = chances.cumsum(-1)
-    rank = (reached <= reached[:, -1:] * column(draws)).sum(-1, keepdim=True)
-    last = (chances > 0).sum(-1, keepdim=True) - 1  # rounding may lead past the end
-    return ids.gather(-1, rank.minimum(last))[:, 0]
+    rank = (reached <= reached[:, -1:] * column(draws)).sum(-1)
+    last = (chances > 0).sum(-1) - 1  # rounding may lead past the end
+    found: list[int] = np.take_along_axis(order, np.minimum(rank, last)[:, None], -1)[:, 0].tolist()
+    return found

@@ -21,6 +21,7 @@ from contextlib import aclosing, contextmanager
 from importlib import util
 from typing import IO, Any
 
+from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Rendered, Renderer
 from genprm.engines.vllm_options import Adapter, adapter_in, read_options
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable, MissingExtra
@@ -89,7 +90,8 @@ class VllmEngine:
                 await asyncio.to_thread(starting.result().shut_down)
             raise
         try:
-            return cls(f"vllm:{model}", running, Renderer(running.core.get_tokenizer(), template), adapter_in(model))
+            renderer = Renderer(HfTokenizer(running.core.get_tokenizer()), template)
+            return cls(f"vllm:{model}", running, renderer, adapter_in(model))
         except BaseException:
             await asyncio.to_thread(running.shut_down)
             raise

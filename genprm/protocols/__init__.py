@@ -27,6 +27,7 @@ __all__ = [
     "Generate",
     "JudgeProtocol",
     "Request",
+    "label",
     "make_protocol",
 ]
 
@@ -48,3 +49,13 @@ def make_protocol(name: str, **options: Any) -> CritiqueProtocol:
     except msgspec.ValidationError as error:
         raise ConfigError(f"protocol {name}: {error}".replace(" - at `$.", ", option `")) from None
     return made
+
+
+def label(protocol: CritiqueProtocol) -> str:
+    """The protocol's name and the options that differ from its defaults."""
+    changed = [
+        f"{field.name}={getattr(protocol, field.name)}"
+        for field in dataclasses.fields(protocol)  # type: ignore[arg-type]
+        if getattr(protocol, field.name) != field.default
+    ]
+    return " ".join([protocol.name, *changed])

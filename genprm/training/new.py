@@ -51,7 +51,7 @@ class Shape:
     ffn: int = 768
     heads: int = 4
     kv_heads: int = 2
-    vocabulary: int = 1280
+    vocabulary: int = 1536
     window: int = 4096
     rope_theta: float = 10000.0
 
@@ -134,7 +134,7 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
         raise ConfigError(f"a vocabulary of {shape.vocabulary} leaves no room for words")
     backend = Tokenizer(models.BPE())
     # A digit may take the blank before it along: numbers are half of what a check is made of.
-    single = pre_tokenizers.Split(Regex(" ?[0-9]"), "isolated")
+    single = pre_tokenizers.Split(Regex(r" ?\p{N}"), "isolated")
     backend.pre_tokenizer = pre_tokenizers.Sequence([single, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -25,6 +25,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArgumen
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Renderer
 from genprm.errors import InputError
 from genprm.progress import progress
@@ -88,7 +89,7 @@ def _trained(
     with args.main_process_first():
         start_new(options, (m.content for row in rows[:_TOKENIZER_ROWS] for m in row.messages), output / "start")
     model, tokenizer, came_in = load_for_training(options, output / "start")
-    encoder = Encoder(Renderer(tokenizer), options.task)
+    encoder = Encoder(Renderer(HfTokenizer(tokenizer)), options.task)
     window = options.max_length or int(model.config.max_position_embeddings)
     examples, held_out = (_fitting(encoder, some, options.seed, window) for some in (rows, valid))
     if not examples:

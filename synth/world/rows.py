@@ -13,7 +13,7 @@ from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, 
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
 ABLATED: tuple[Mode, ...] = ("no-run", "analysis", "direct")
-_ABLATED_SHARE = 0.18
+_ABLATED_SHARE = 0.12
 
 
 def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
@@ -46,7 +46,8 @@ def policy_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
     for index in range(start, start + n):
         made = example(split, index)
         rng = random.Random(f"policy row {made.solution.id}")
-        asked, answer = _revision(rng, made) if made.kind else _solution(rng, made)
+        asked = asked_to_revise(made) if made.kind else asked_to_solve(made)
+        answer = _revised(rng, made) if made.kind else _solved(rng, made)
         turns = [{"role": message.role, "content": message.content} for message in asked]
         yield _row(made, "revise" if made.kind else "solve", [*turns, {"role": "assistant", "content": answer}])
 
@@ -70,17 +71,24 @@ def solution_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, An
         }
 
 
-def _solution(rng: random.Random, made: Example) -> tuple[tuple[Message, ...], str]:
-    steps = made.steps if made.form == "plain" else solutions.revise(rng, made.problem, made.steps, 0)
-    return solve(made.problem.text), _joined(steps)
+def asked_to_solve(made: Example) -> tuple[Message, ...]:
+    """The conversation in which a policy solves the example's problem."""
+    return solve(made.problem.text)
 
 
-def _revision(rng: random.Random, made: Example) -> tuple[tuple[Message, ...], str]:
+def asked_to_revise(made: Example) -> tuple[Message, ...]:
+    """The conversation in which it mends the example's wrong solution, after a true critique of its first error."""
     first = made.solution.first_error or 0
-    step = made.steps[first]
-    said = feedback(first, step.text, _critique(made, first))
-    better = solutions.revise(rng, made.problem, made.steps, first)
-    return revise(made.problem.text, _joined(made.steps), said), _joined(better)
+    said = feedback(first, made.steps[first].text, _critique(made, first))
+    return revise(made.problem.text, _joined(made.steps), said)
+
+
+def _solved(rng: random.Random, made: Example) -> str:
+    return _joined(made.steps if made.form == "plain" else solutions.revise(rng, made.problem, made.steps, 0))
+
+
+def _revised(rng: random.Random, made: Example) -> str:
+    return _joined(solutions.revise(rng, made.problem, made.steps, made.solution.first_error or 0))
 
 
 def _critique(made: Example, at: int) -> Rationale:

@@ -74,13 +74,13 @@ def needed_for(problem: WorldProblem, place: int, known: set[int]) -> set[int]:
 def analyse(problem: WorldProblem, step: Step, known: set[int]) -> str:
     """Quotes first, from the step's quantity back to what is known; then what the step says."""
     quantity = problem.quantities[step.place]
-    said = [f"It is about {quantity.called}."]
-    new = sorted(needed_for(problem, step.place, known), reverse=True)
-    said += [f'"{problem.quantities[at].told}" So {assignment(problem, at)}.' for at in new]
-    if not new:
-        said.append(f"It is {quantity.variable}, known from before.")
+    lines = [f"It is about {quantity.called}."]
+    for at in sorted(needed_for(problem, step.place, known), reverse=True):
+        lines += [f"> {problem.quantities[at].told}", assignment(problem, at)]
+    if step.place in known:
+        lines.append(f"{quantity.variable} is known from before.")
     equation = f"{step.computation} = {step.claimed}" if step.computation else str(step.claimed)
-    return " ".join([*said, f"The paragraph says {equation}."])
+    return "\n".join([*lines, f"The paragraph says {equation}."])
 
 
 def assignment(problem: WorldProblem, place: int) -> str:

@@ -1,22 +1,33 @@
-"""Keys and values of attention: of one sequence, of a batch that changes its members, and kept for later.
+"""The batcher's backend in torch: any causal model of transformers.
 
 A row is one sequence's: for each layer keys and values of shape [heads, tokens, size]. A batch of rows of different
 lengths is padded on the left, so that all of them grow at the right together.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from genprm.engines.sampling import Shortlist
+
 Row = list[tuple[torch.Tensor, torch.Tensor]]
-BLOCK = 16
-"""Tokens that kept rows are found by. What two sequences share beyond a block is found token by token."""
 _ROOM = 128
 """Tokens by which a batch's memory grows at a time."""
+
+
+class HfBackend:
+    """One model on its device."""
+
+    out_of_memory: type[Exception] = torch.OutOfMemoryError
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def batch(self, rows: Sequence[Row | None], lengths: Sequence[int]) -> "HfBatch":
+        return HfBatch(self.model, rows, lengths)
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]
@@ -51,11 +62,10 @@ class _Layer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
 
-class Batch:
+class HfBatch:
     """Rows that a model reads on with, all at once."""
 
-    def __init__(self, model: Any, rows: Sequence[Row], lengths: Sequence[int]) -> None:
-        """``rows`` may be empty lists where ``lengths`` is 0."""
+    def __init__(self, model: Any, rows: Sequence[Row | None], lengths: Sequence[int]) -> None:
         self._model = model
         self.lengths = list(lengths)
         self._width = max(lengths, default=0)
@@ -66,17 +76,16 @@ class Batch:
         self._cache.layer_class_to_replicate = _Layer
         self._gap = [(0, 0)] * len(rows)
 
-    def read(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read some new tokens of each row; logits of each row's next one, [rows, vocabulary] in float32."""
+    def read(self, ids: Sequence[Sequence[int]], most: int | None) -> Shortlist:
         sizes = [len(new) for new in ids]
-        most = max(sizes)
+        widest = max(sizes)
         device = self._model.device
-        new = torch.tensor([[0] * (most - len(row)) + list(row) for row in ids], device=device)
+        new = torch.tensor([[0] * (widest - len(row)) + list(row) for row in ids], device=device)
         lengths, fresh = torch.tensor([self.lengths, sizes], device=device)
-        columns = torch.arange(self._width + most, device=device)
+        columns = torch.arange(self._width + widest, device=device)
         old = (columns >= self._width - lengths[:, None]) & (columns < self._width)
-        mask = old | (columns >= self._width + most - fresh[:, None])
-        steps = torch.arange(most, device=device) - (most - fresh[:, None])
+        mask = old | (columns >= self._width + widest - fresh[:, None])
+        steps = torch.arange(widest, device=device) - (widest - fresh[:, None])
         with torch.inference_mode():
             out = self._model(
                 input_ids=new,
@@ -87,11 +96,10 @@ class Batch:
                 logits_to_keep=1,
             )
         # Rows with fewer new tokens than others have a gap between the old and the new.
-        self._gap = [(length, most - size) for length, size in zip(self.lengths, sizes, strict=True)]
-        self._width += most
+        self._gap = [(length, widest - size) for length, size in zip(self.lengths, sizes, strict=True)]
+        self._width += widest
         self.lengths = [length + size for length, size in zip(self.lengths, sizes, strict=True)]
-        logits: torch.Tensor = out.logits[:, -1].float()
-        return logits
+        return shortlist(out.logits[:, -1].float(), most)
 
     def row(self, at: int) -> Row:
         """A copy of one row, without its padding."""
@@ -103,95 +111,27 @@ class Batch:
         end = self._width - new - gap
         return torch.cat([states[:, end - old : end], states[:, self._width - new :]], dim=1)
 
-    def _stacked(self, rows: Sequence[Row], at: int) -> _Layer:
+    def _stacked(self, rows: Sequence[Row | None], at: int) -> _Layer:
         keys, values = next(row for row in rows if row)[at]
         both = []
         for which, like in enumerate((keys, values)):
             heads, _, size = like.shape
             stacked = like.new_zeros(len(rows), heads, self._width, size)
             for to, row, length in zip(stacked, rows, self.lengths, strict=True):
-                if length:
+                if row and length:
                     to[:, self._width - length :] = row[at][which][:, :length]
             both.append(stacked)
         return _Layer(*both)
-
-
-class PrefixStore:
-    """Rows kept for sequences that begin alike, those not used for the longest time given up first."""
-
-    def __init__(self, max_tokens: int) -> None:
-        self._max_tokens = max_tokens
-        self._rows: OrderedDict[int, tuple[tuple[int, ...], Row]] = OrderedDict()
-        self._found: dict[int, list[int]] = {}
-        self._tokens = 0
-        self._next = 0
-        self.queries = self.hits = 0
-
-    def longest(self, ids: Sequence[int]) -> tuple[int, Row]:
-        """How many of the first ids are kept, and a row that begins with them. The last one is never taken from
-        here, for somebody has to be asked what follows."""
-        entry = None
-        for key in blocks(ids):
-            if key not in self._found:
-                break
-            entry = self._found[key][-1]
-        self.queries += len(ids)
-        if entry is None:
-            return 0, []
-        self._rows.move_to_end(entry)
-        kept, row = self._rows[entry]
-        n = min(_shared(kept, ids), len(ids) - 1)
-        self.hits += n
-        return n, row if n else []
-
-    def first_missing(self, ids: Sequence[int]) -> int | None:
-        """The first block that is not kept but could be: sequences that miss the same one should not all read it."""
-        if not self._takes(ids):
-            return None
-        return next((key for key in blocks(ids) if key not in self._found), None)
-
-    def keep(self, ids: Sequence[int], row: Row) -> None:
-        """Keep ``row`` of ``ids``; it is not copied."""
-        if not self._takes(ids):
-            return
-        entry, self._next = self._next, self._next + 1
-        self._rows[entry] = (tuple(ids), row)
-        for key in blocks(ids):
-            self._found.setdefault(key, []).append(entry)
-        self._tokens += len(ids)
-        while self._tokens > self._max_tokens:
-            self._drop()
-
-    def clear(self) -> None:
-        self._rows.clear()
-        self._found.clear()
-        self._tokens = 0
-
-    def _takes(self, ids: Sequence[int]) -> bool:
-        return BLOCK <= len(ids) <= self._max_tokens
-
-    def _drop(self) -> None:
-        entry, (ids, _) = self._rows.popitem(last=False)
-        self._tokens -= len(ids)
-        for key in blocks(ids):
-            self._found[key].remove(entry)
-            if not self._found[key]:
-                del self._found[key]
-
-
-def blocks(ids: Sequence[int]) -> Iterator[int]:
-    """A key for each whole block, which stands for all before it too."""
-    key = 0
-    for at in range(0, len(ids) - BLOCK + 1, BLOCK):
-        key = hash((key, *ids[at : at + BLOCK]))
-        yield key
-
-
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _widened(states: torch.Tensor, width: int) -> torch.Tensor:
     wide = states.new_zeros(*states.shape[:-2], width, states.shape[-1])
     wide[..., : states.shape[-2], :] = states
     return wide
+
+
+def shortlist(logits: torch.Tensor, most: int | None) -> Shortlist:
+    """Of ``logits`` [rows, vocabulary]."""
+    n_all = logits.shape[-1]
+    values, ids = logits.topk(min(most or n_all, n_all))
+    return Shortlist(ids.cpu().numpy(), values.cpu().numpy(), logits.logsumexp(-1).cpu().numpy())

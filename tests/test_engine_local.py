@@ -1,4 +1,4 @@
-"""The transformers engine, on a real model with random weights."""
+"""The engines that compute in this process, on one real model with random weights: what holds of both."""
 
 import asyncio
 import math
@@ -15,11 +15,14 @@ pytest.importorskip("transformers", reason="needs the extra hf")
 
 import torch
 
-from genprm.engines import open_engine
+from genprm.engines import nano_model, open_engine
+from genprm.engines.backend import Backend, Batch, Row
 from genprm.engines.hf import HfEngine
-from genprm.engines.kv import BLOCK, PrefixStore
+from genprm.engines.hf_batch import HfBackend, shortlist
+from genprm.engines.hf_tokenizer import HfTokenizer
+from genprm.engines.local import LocalEngine
 from genprm.engines.rendering import Reader, Renderer
-from genprm.engines.sampling import choose
+from genprm.engines.sampling import Chosen, Shortlist, choose, n_needed
 from genprm.errors import ConfigError, EngineUnavailable, PromptTooLong
 from genprm.types import Completion, Message, Prompt, Sampling
 from tests.tiny_models import make_model
@@ -42,25 +45,68 @@ def reference(folder: Path) -> tuple[Any, Renderer]:
     """The same model and tokenizer, used without the engine."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return AutoModelForCausalLM.from_pretrained(folder).eval(), Renderer(AutoTokenizer.from_pretrained(folder))
+    return AutoModelForCausalLM.from_pretrained(folder).eval(), Renderer(
+        HfTokenizer(AutoTokenizer.from_pretrained(folder))
+    )
 
 
-def with_engine(folder: Path, work: Callable[[HfEngine], Awaitable[T]], **options: Any) -> T:
+@pytest.fixture(params=["hf", "nano"])
+def spec(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Both engines, on the same folder."""
+    return f"{request.param}:{folder}"
+
+
+@pytest.fixture
+def hf(folder: Path) -> str:
+    return f"hf:{folder}"
+
+
+def with_engine(spec: str, work: Callable[[LocalEngine], Awaitable[T]], **options: object) -> T:
+    words = {name: str(value) for name, value in options.items()}
+    place = {"device": "cpu"} if spec.startswith("hf:") else {}
+
     async def run() -> T:
-        engine = await HfEngine.load(str(folder), device="cpu", **options)
-        try:
+        async with open_engine(spec, options=place | words) as engine:
+            assert isinstance(engine, LocalEngine)
             return await work(engine)
-        finally:
-            await engine.close()
 
     return asyncio.run(run())
+
+
+class Watched:
+    """A backend between the batcher and the real one: ``before`` sees what is to be read, ``after`` what came of it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        before: Callable[[Sequence[Sequence[int]]], None] = lambda ids: None,
+        after: Callable[[Sequence[Sequence[int]], Shortlist], Shortlist] = lambda ids, found: found,
+    ) -> None:
+        self.out_of_memory = backend.out_of_memory
+        self._backend = backend
+        self._before = before
+        self._after = after
+
+    def batch(self, rows: Sequence[Row | None], lengths: Sequence[int]) -> "Watched":
+        made = Watched(self._backend, self._before, self._after)
+        made._batch = self._backend.batch(rows, lengths)
+        return made
+
+    def read(self, ids: Sequence[Sequence[int]], most: int | None) -> Shortlist:
+        self._before(ids)
+        return self._after(ids, self._batch.read(ids, most))
+
+    def row(self, at: int) -> Row:
+        return self._batch.row(at)
+
+    _batch: Batch
 
 
 def prompt(text: str = "What is 2 + 3?", opening: str = "<analyze>\n") -> Prompt:
     return Prompt((Message("system", "You are a teacher."), Message("user", text)), opening)
 
 
-def every(engine: HfEngine, *asked: tuple[Prompt, Sampling]) -> Awaitable[list[Completion]]:
+def every(engine: LocalEngine, *asked: tuple[Prompt, Sampling]) -> Awaitable[list[Completion]]:
     return asyncio.gather(*(engine.complete(*one) for one in asked))
 
 
@@ -77,9 +123,9 @@ def ids_of(done: Completion, before: int) -> list[int]:
     return list(done.seam.ids[before:])
 
 
-def test_greedy_text_is_that_of_generate_whatever_the_lengths(folder: Path, reference: tuple[Any, Renderer]) -> None:
+def test_greedy_text_is_that_of_generate_whatever_the_lengths(spec: str, reference: tuple[Any, Renderer]) -> None:
     asked = [prompt("step " * n, "<analyze>\n" * (n % 3)) for n in (0, 1, 5, 40, 41, 100, 300)]
-    done = with_engine(folder, lambda engine: every(engine, *((p, GREEDY) for p in asked)))
+    done = with_engine(spec, lambda engine: every(engine, *((p, GREEDY) for p in asked)))
     assert len({one.text for one in done}) > 3
     for p, one in zip(asked, done, strict=True):
         expected = generated(reference, p, 40)
@@ -95,23 +141,23 @@ def test_a_model_that_sees_only_the_last_tokens(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "mistral", window=WINDOW, sliding=16)
     model, renderer = (
         AutoModelForCausalLM.from_pretrained(folder).eval(),
-        Renderer(AutoTokenizer.from_pretrained(folder)),
+        Renderer(HfTokenizer(AutoTokenizer.from_pretrained(folder))),
     )
     asked = [prompt("step " * n) for n in (1, 30, 31, 80)]
 
-    async def work(engine: HfEngine) -> list[Completion]:
+    async def work(engine: LocalEngine) -> list[Completion]:
         await every(engine, *((p, GREEDY) for p in asked[:2]))
         return await every(engine, *((p, GREEDY) for p in asked))
 
-    for p, one in zip(asked, with_engine(folder, work), strict=True):
+    for p, one in zip(asked, with_engine(f"hf:{folder}", work), strict=True):
         expected = generated((model, renderer), p, 40)
         written = ids_of(one, one.usage.prompt_tokens)
         assert written == expected[: len(written)]
         assert len(written) > 5
 
 
-def test_the_same_seed_writes_the_same_in_any_company(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_the_same_seed_writes_the_same_in_any_company(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         asked = [(prompt(f"{n} " * (1 + 7 * n)), replace(FREE, seed=n)) for n in range(12)]
         alone = [await engine.complete(*one) for one in asked]
         together = await every(engine, *asked)
@@ -121,10 +167,10 @@ def test_the_same_seed_writes_the_same_in_any_company(folder: Path) -> None:
         unseeded = await every(engine, *[(prompt(), FREE)] * 4)
         assert len({one.text for one in unseeded}) == 4
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_every_call_in_a_batch_is_sampled_in_its_own_way(folder: Path) -> None:
+def test_every_call_in_a_batch_is_sampled_in_its_own_way(spec: str) -> None:
     samplings = [
         GREEDY,
         replace(FREE, seed=1),
@@ -134,15 +180,29 @@ def test_every_call_in_a_batch_is_sampled_in_its_own_way(folder: Path) -> None:
         replace(GREEDY, repetition_penalty=1e6),
     ]
 
-    async def work(engine: HfEngine) -> list[Completion]:
+    async def work(engine: LocalEngine) -> list[Completion]:
         return await every(engine, *((prompt(), sampling) for sampling in samplings))
 
-    greedy, free, one, nucleus, short, varied = with_engine(folder, work)
+    greedy, free, one, nucleus, short, varied = with_engine(spec, work)
     assert greedy.text == one.text == nucleus.text != free.text
     assert free.text.startswith(short.text)
     assert (short.finish, short.usage.completion_tokens) == ("length", 3)
     assert len(set(ids_of(varied, varied.usage.prompt_tokens))) == varied.usage.completion_tokens
     assert len(set(ids_of(greedy, greedy.usage.prompt_tokens))) < greedy.usage.completion_tokens
+
+
+def chosen_of(
+    logits: torch.Tensor, samplings: Sequence[Sampling], seen: Sequence[Sequence[int]], draws: Sequence[float]
+) -> list[Chosen | None]:
+    """Through the shortlists of both backends, which must not differ."""
+    most = n_needed(samplings)
+    chosen = choose(shortlist(logits, most), samplings, seen, draws)
+    in_numpy = choose(nano_model.shortlist(logits.numpy(), most), samplings, seen, draws)
+    assert [one and one.token for one in chosen] == [one and one.token for one in in_numpy]
+    for one, other in zip(chosen, in_numpy, strict=True):
+        if one and other:
+            assert [logprob for _, logprob in other.top] == pytest.approx([logprob for _, logprob in one.top], abs=1e-5)
+    return chosen
 
 
 def warped(logits: torch.Tensor, sampling: Sampling, seen: Sequence[int]) -> torch.Tensor:
@@ -176,7 +236,7 @@ def test_draws_hit_tokens_as_often_as_transformers_would(sampling: Sampling) -> 
     draws = [(i + 0.5) / n for i in range(n)]
     company = Sampling(temperature=1.0, top_p=1.0, top_k=0)  # a second row must not change the first
     rows = logits.expand(2 * n, -1)
-    chosen = choose(rows, [sampling, company] * n, [seen, ()] * n, [d for draw in draws for d in (draw, draw)])[::2]
+    chosen = chosen_of(rows, [sampling, company] * n, [seen, ()] * n, [d for draw in draws for d in (draw, draw)])[::2]
     shares = torch.bincount(torch.tensor([one.token for one in chosen if one]), minlength=50) / n
     assert (shares - warped(logits, sampling, seen)).abs().max() < 2 / n
 
@@ -185,12 +245,12 @@ def test_a_draw_at_the_very_end_stays_within_the_limits() -> None:
     logits = torch.tensor([[0.0, 5.0, 4.0, -1.0]])
     almost = math.nextafter(1.0, 0.0)
     samplings = [Sampling(temperature=1.0, top_k=2, top_p=1.0), Sampling(temperature=1.0, top_k=0, top_p=0.5)]
-    chosen = choose(logits.expand(2, -1), samplings, [()] * 2, [almost] * 2)
+    chosen = chosen_of(logits.expand(2, -1), samplings, [()] * 2, [almost] * 2)
     assert [one and one.token for one in chosen] == [2, 1]
 
 
-def test_stop_strings_end_the_text_and_stay_in_it(folder: Path, reference: tuple[Any, Renderer]) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_stop_strings_end_the_text_and_stay_in_it(spec: str, reference: tuple[Any, Renderer]) -> None:
+    async def work(engine: LocalEngine) -> None:
         free = await engine.complete(prompt(), replace(FREE, seed=5))
         stop = free.text[9:13]  # somewhere within tokens
         end = free.text.index(stop) + len(stop)
@@ -204,14 +264,14 @@ def test_stop_strings_end_the_text_and_stay_in_it(folder: Path, reference: tuple
         assert (before + done.text).startswith(done.seam.text)
         assert len(done.seam.text) > len(before) + 4
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_logprobs_are_the_models_own(folder: Path, reference: tuple[Any, Renderer]) -> None:
+def test_logprobs_are_the_models_own(spec: str, reference: tuple[Any, Renderer]) -> None:
     model, renderer = reference
     asked = replace(FREE, temperature=0.3, top_k=2, seed=2, max_tokens=12, logprobs=5)
     company = (prompt("x" * 99), replace(FREE, seed=1))
-    done = with_engine(folder, lambda engine: every(engine, (prompt(), asked), company))[0]
+    done = with_engine(spec, lambda engine: every(engine, (prompt(), asked), company))[0]
     before = renderer.render(prompt(), WINDOW, 0).ids
     written = ids_of(done, len(before))
     with torch.inference_mode():
@@ -223,11 +283,11 @@ def test_logprobs_are_the_models_own(folder: Path, reference: tuple[Any, Rendere
         values, ids = logprobs[at].topk(5)
         assert list(given.top.values()) == pytest.approx(values.tolist(), abs=1e-3)
         assert list(given.top) == [renderer.word(int(i)) for i in ids]
-    assert with_engine(folder, lambda engine: every(engine, (prompt(), FREE)))[0].tokens == ()
+    assert with_engine(spec, lambda engine: every(engine, (prompt(), FREE)))[0].tokens == ()
 
 
-def test_a_call_that_goes_on_reads_only_what_is_new(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_a_call_that_goes_on_reads_only_what_is_new(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         whole = await engine.complete(prompt(), replace(GREEDY, max_tokens=60))
         first = await engine.complete(prompt(), replace(GREEDY, max_tokens=25))
         await engine.complete(prompt("something else"), GREEDY)
@@ -237,11 +297,11 @@ def test_a_call_that_goes_on_reads_only_what_is_new(folder: Path) -> None:
         n = first.usage.prompt_tokens + 25
         assert (second.usage.prompt_tokens, second.usage.cached_tokens) == (n, n - 1)
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_votes_share_one_reading_of_the_prompt(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_votes_share_one_reading_of_the_prompt(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         long = prompt("step by step " * 100)
         done = await every(engine, *((long, replace(FREE, seed=n)) for n in range(8)))
         n = done[0].usage.prompt_tokens
@@ -250,71 +310,37 @@ def test_votes_share_one_reading_of_the_prompt(folder: Path) -> None:
         assert counted["prefix_cache_queries"] == 8 * n
         assert counted["prefix_cache_hits"] == 7 * (n - 1)
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
 @pytest.mark.parametrize("cache_tokens", [0, 200])
-def test_a_small_store_forgets_and_stays_right(folder: Path, cache_tokens: int) -> None:
+def test_a_small_store_forgets_and_stays_right(spec: str, cache_tokens: int) -> None:
     asked = [(prompt("step " * n), replace(GREEDY, max_tokens=8)) for n in (3, 30, 50, 3, 50)]
-    expected = [one.text for one in with_engine(folder, lambda engine: every(engine, *asked))]
+    expected = [one.text for one in with_engine(spec, lambda engine: every(engine, *asked))]
 
-    async def work(engine: HfEngine) -> list[str]:
+    async def work(engine: LocalEngine) -> list[str]:
         return [(await engine.complete(*one)).text for one in asked]
 
-    assert with_engine(folder, work, cache_tokens=cache_tokens) == expected
+    assert with_engine(spec, work, cache_tokens=cache_tokens) == expected
 
 
-def test_the_store_gives_up_what_was_used_least_lately() -> None:
-    def row(n: int) -> Any:
-        return [(torch.zeros(1, n, 1), torch.zeros(1, n, 1))]
-
-    store = PrefixStore(max_tokens=5 * BLOCK)
-    one, two, three = ([n] * 2 * BLOCK for n in (1, 2, 3))
-    store.keep(one, row(2 * BLOCK))
-    store.keep(two, row(2 * BLOCK))
-    assert store.longest([*one, 9])[0] == 2 * BLOCK
-    store.keep(three, row(2 * BLOCK))
-    assert [store.longest([*ids, 9])[0] for ids in (one, two, three)] == [2 * BLOCK, 0, 2 * BLOCK]
-    assert store.longest(one)[0] == 2 * BLOCK - 1, "somebody must be asked what follows"
-    assert store.longest([*one[: BLOCK + 3], 7, 7])[0] == BLOCK + 3
-    assert store.longest(one[: BLOCK - 1]) == (0, [])
-    store.keep([4] * 6 * BLOCK, row(6 * BLOCK))
-    assert store.longest([4] * 6 * BLOCK)[0] == 0, "more than there is room for is not kept"
-    assert store.longest([*one, 9])[0] == 2 * BLOCK
-
-
-def test_what_one_kept_row_gives_up_is_found_in_another() -> None:
-    store = PrefixStore(max_tokens=6 * BLOCK)
-    long, short, other = [1] * 4 * BLOCK, [1] * 2 * BLOCK, [2] * 2 * BLOCK
-    for ids in (long, short):
-        store.keep(ids, [(torch.zeros(1, len(ids), 1), torch.zeros(1, len(ids), 1))])
-    assert store.longest([*long, 9])[0] == 4 * BLOCK
-    store.keep(other, [])
-    assert store.longest([*short, 9])[0] == 2 * BLOCK
-    assert store.longest([*long, 9])[0] == 4 * BLOCK
-    assert store.first_missing(long) is None
-
-
-def test_nobody_waits_for_what_will_not_be_kept(folder: Path) -> None:
-    ids = [1] * 3 * BLOCK
-    assert PrefixStore(max_tokens=3 * BLOCK).first_missing(ids) is not None
-    assert PrefixStore(max_tokens=3 * BLOCK - 1).first_missing(ids) is None
+def test_nobody_waits_for_what_will_not_be_kept(spec: str) -> None:
     reading: list[int] = []
 
-    async def work(engine: HfEngine) -> None:
-        def note(_: Any, args: Any, kwargs: Any) -> None:
-            reading.extend(kwargs["input_ids"].shape[:1] if kwargs["input_ids"].shape[1] > 1 else ())
+    async def work(engine: LocalEngine) -> None:
+        def note(ids: Sequence[Sequence[int]]) -> None:
+            reading.append(sum(len(new) > 1 for new in ids))
 
-        engine._batcher._model.register_forward_pre_hook(note, with_kwargs=True)
+        engine._batcher._backend = Watched(engine._batcher._backend, note)
         await every(engine, *((prompt(), replace(FREE, seed=n)) for n in range(8)))
 
-    with_engine(folder, work, cache_tokens=0)
+    with_engine(spec, work, cache_tokens=0)
     assert sum(reading) == 8
     assert max(reading) > 1
 
 
-def test_cancelling_frees_the_place(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_cancelling_frees_the_place(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         long = replace(FREE, max_tokens=1900, seed=3, stop=())
         hogs = [asyncio.create_task(engine.complete(prompt(), long)) for _ in range(3)]
         while not engine.counters()["running"]:  # noqa: ASYNC110
@@ -329,11 +355,11 @@ def test_cancelling_frees_the_place(folder: Path) -> None:
             isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*hogs, return_exceptions=True)
         )
 
-    with_engine(folder, work, max_batch=1)
+    with_engine(spec, work, max_batch=1)
 
 
-def test_the_loop_goes_on_while_the_model_computes(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_the_loop_goes_on_while_the_model_computes(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         calls = asyncio.ensure_future(every(engine, *((prompt(), replace(FREE, seed=n)) for n in range(16))))
         ticks = 0
         while not calls.done():
@@ -341,21 +367,21 @@ def test_the_loop_goes_on_while_the_model_computes(folder: Path) -> None:
             ticks += 1
         assert ticks > 10
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_the_window_is_kept_to_the_token(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_the_window_is_kept_to_the_token(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         n = (await engine.complete(prompt(), replace(GREEDY, max_tokens=1))).usage.prompt_tokens
         fits = await engine.complete(prompt(), replace(FREE, seed=3, max_tokens=100 - n))
         assert fits.usage.completion_tokens <= 100 - n
         with pytest.raises(PromptTooLong, match="window of 100"):
             await engine.complete(prompt(), replace(FREE, max_tokens=101 - n))
 
-    with_engine(folder, work, max_model_len=100)
+    with_engine(spec, work, max_model_len=100)
 
 
-async def beside(engine: HfEngine, *asked: tuple[Prompt, Sampling]) -> list[Completion | BaseException]:
+async def beside(engine: LocalEngine, *asked: tuple[Prompt, Sampling]) -> list[Completion | BaseException]:
     """A long call, and others that join while it is written."""
     long = asyncio.create_task(engine.complete(prompt(), replace(FREE, seed=1, max_tokens=200)))
     while not engine.counters()["running"]:  # noqa: ASYNC110
@@ -365,31 +391,34 @@ async def beside(engine: HfEngine, *asked: tuple[Prompt, Sampling]) -> list[Comp
     return [await long, *others]
 
 
-def test_who_cannot_join_for_want_of_memory_does_not_harm_who_runs(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
-        def full(_: Any, args: Any, kwargs: Any) -> None:
-            if kwargs["input_ids"].shape[1] > 200:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+def test_who_cannot_join_for_want_of_memory_does_not_harm_who_runs(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
+        backend = engine._batcher._backend
 
-        engine._batcher._model.register_forward_pre_hook(full, with_kwargs=True)
+        def full(ids: Sequence[Sequence[int]]) -> None:
+            if max(map(len, ids)) > 200:
+                raise backend.out_of_memory("no more")
+
+        engine._batcher._backend = Watched(backend, full)
         done = await beside(engine, (prompt("x" * 900), GREEDY))
         assert "out of memory; a smaller max_batch" in str(done[1])
         assert isinstance(done[0], Completion)
         assert done[0].text == (await engine.complete(prompt(), replace(FREE, seed=1, max_tokens=200))).text
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_a_failure_of_the_running_batch_is_told_to_all_in_it_and_passes(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_a_failure_of_the_running_batch_is_told_to_all_in_it_and_passes(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         left = [20]
+        backend = engine._batcher._backend
 
-        def full(_: Any, args: Any, kwargs: Any) -> None:
+        def full(_: Sequence[Sequence[int]]) -> None:
             left[0] -= 1
             if not left[0]:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise backend.out_of_memory("no more")
 
-        engine._batcher._model.register_forward_pre_hook(full, with_kwargs=True)
+        engine._batcher._backend = Watched(backend, full)
         asked = [engine.complete(prompt("x" * n), replace(FREE, seed=n, max_tokens=200)) for n in range(6)]
         done = await asyncio.gather(*asked, return_exceptions=True)
         assert {str(one).partition("; ")[2] for one in done if isinstance(one, EngineUnavailable)} == {
@@ -397,50 +426,50 @@ def test_a_failure_of_the_running_batch_is_told_to_all_in_it_and_passes(folder: 
         }
         assert (await engine.complete(prompt(), GREEDY)).text
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_a_row_that_is_no_numbers_fails_alone(folder: Path) -> None:
+def test_a_row_that_is_no_numbers_fails_alone(spec: str) -> None:
     bad, inf = torch.full((1, 4), math.nan), torch.full((1, 4), -math.inf)
     some = torch.tensor([[0.0, 1.0, math.nan, 0.0]])
     good = torch.tensor([[0.0, 3.0, 0.0, -math.inf]])
     for sampling in (Sampling(temperature=0.0, logprobs=2), Sampling(temperature=1.0, logprobs=2)):
-        alone = choose(good, [sampling], [()], [0.5])[0]
-        rows = choose(torch.cat([bad, good, some, inf]), [sampling] * 4, [()] * 4, [0.5] * 4)
+        alone = chosen_of(good, [sampling], [()], [0.5])[0]
+        rows = chosen_of(torch.cat([bad, good, some, inf]), [sampling] * 4, [()] * 4, [0.5] * 4)
         assert rows == [None, alone, None, None]
 
-    async def work(engine: HfEngine) -> None:
-        def broken(_: Any, args: Any, kwargs: Any, out: Any) -> Any:
-            for row in out.logits if kwargs["input_ids"].shape[1] > 200 else ():
-                row.fill_(math.nan)
-            return out
+    async def work(engine: LocalEngine) -> None:
+        backend = engine._batcher._backend
 
-        hook = engine._batcher._model.register_forward_hook(broken, with_kwargs=True)
+        def broken(ids: Sequence[Sequence[int]], found: Shortlist) -> Shortlist:
+            return replace(found, total=found.total * math.nan) if max(map(len, ids)) > 200 else found
+
+        engine._batcher._backend = Watched(backend, after=broken)
         done = await beside(engine, (prompt("x" * 900), GREEDY))
         assert isinstance(done[0], Completion)
         assert "logits are no numbers" in str(done[1])
-        hook.remove()
+        engine._batcher._backend = backend
         again = await engine.complete(prompt("x" * 900), GREEDY)
         assert again.usage.cached_tokens < 200, "nothing is kept of what broke"
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_an_error_at_the_last_token_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_at_the_last_token_is_told_too(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(_: Any) -> str:
         raise RuntimeError("no such bytes")
 
     monkeypatch.setattr(Reader, "rest", torn)
 
-    async def work(engine: HfEngine) -> None:
+    async def work(engine: LocalEngine) -> None:
         with pytest.raises(EngineUnavailable, match="no such bytes"):
             await asyncio.wait_for(engine.complete(prompt(), replace(FREE, seed=1, max_tokens=5)), 20)
 
-    with_engine(folder, work)
+    with_engine(spec, work)
 
 
-def test_closing_ends_what_is_in_flight_and_is_safe_twice(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_closing_ends_what_is_in_flight_and_is_safe_twice(spec: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         calls = [asyncio.create_task(engine.complete(prompt(), replace(FREE, max_tokens=1900))) for _ in range(3)]
         await asyncio.sleep(0.05)
         await engine.close()
@@ -449,11 +478,11 @@ def test_closing_ends_what_is_in_flight_and_is_safe_twice(folder: Path) -> None:
         with pytest.raises(EngineUnavailable, match="closed"):
             await engine.complete(prompt(), GREEDY)
 
-    with_engine(folder, work, max_batch=2)
+    with_engine(spec, work, max_batch=2)
 
 
-def test_many_in_flight_are_faster_than_one_by_one(folder: Path) -> None:
-    async def work(engine: HfEngine) -> None:
+def test_many_in_flight_are_faster_than_one_by_one(hf: str) -> None:
+    async def work(engine: LocalEngine) -> None:
         asked = [(prompt(f"{n}"), replace(FREE, seed=n, logprobs=20)) for n in range(32)]
         began = time.perf_counter()
         alone = [await engine.complete(*one) for one in asked[:8]]
@@ -465,7 +494,7 @@ def test_many_in_flight_are_faster_than_one_by_one(folder: Path) -> None:
         ]
         assert speeds[1] > 3 * speeds[0], speeds
 
-    with_engine(folder, work)
+    with_engine(hf, work)
 
 
 @pytest.mark.parametrize(
@@ -473,7 +502,7 @@ def test_many_in_flight_are_faster_than_one_by_one(folder: Path) -> None:
     [
         ({"colour": "red"}, "has no option 'colour'; there are cache_tokens, device, dtype, max_batch, max_model_len"),
         ({"max_batch": "many"}, "max_batch='many'"),
-        ({"max_batch": "0"}, "max_batch is at least 1"),
+        ({"max_batch": "0"}, "max_batch and max_model_len are at least 1"),
         ({"dtype": "float8"}, "dtype='float8'"),
         ({"device": "mps"}, "no device mps here"),
     ],
@@ -492,7 +521,9 @@ def test_options_are_words(folder: Path) -> None:
         options = {"dtype": "bfloat16", "max-batch": "2", "device": "cpu", "max_model_len": "64"}
         async with open_engine(f"hf:{folder}", options=options) as engine:
             assert isinstance(engine, HfEngine)
-            assert (engine.window, engine._batcher._model.dtype) == (64, torch.bfloat16)
+            backend = engine._batcher._backend
+            assert isinstance(backend, HfBackend)
+            assert (engine.window, backend.model.dtype) == (64, torch.bfloat16)
             assert (await engine.complete(prompt(), replace(GREEDY, max_tokens=4))).usage.completion_tokens == 4
 
     asyncio.run(run())

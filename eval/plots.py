@@ -1,0 +1,175 @@
+"""Pictures of what ``genprm eval world`` found, readable without colour. Needs matplotlib (extra ``plot``)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genprm.eval.metrics import Interval
+from genprm.eval.paired import Measure
+from genprm.eval.world_report import Arm, WorldReport
+from genprm.eval.world_votes import RULES
+
+_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
+"""Text stays text in SVG files, and the same report gives the same file."""
+_GREYS = ("0.0", "0.35", "0.55", "0.75")
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D")
+_FILLS = ("0.6", "0.95", "0.8", "1.0")
+_HATCHES = ("", "///", "...", "xx")
+_RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
+
+
+def save_all(report: WorldReport, folder: Path) -> list[Path]:
+    """Every picture as PNG and SVG; those that the report has no figures for are left out."""
+    figures = {"kinds": kinds(report), "confusion": confusion(report)}
+    if any(point.n > 1 for arm in report.arms for point in arm.votes):
+        figures = {"votes": votes(report)} | figures
+    return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """In the format that the end of the name says."""
+    with matplotlib.rc_context(_STYLE):
+        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        figure.savefig(path, dpi=150, metadata=dated.get(path.suffix))
+    return path
+
+
+def votes(report: WorldReport) -> Figure:
+    """F1 over votes with intervals, a line per ablation, a panel per way to count them."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(RULES), sharey=True)
+        for axes, rule in zip(panels, RULES, strict=True):
+            for i, arm in enumerate(report.arms):
+                _vote_line(axes, arm, rule, i)
+            _vote_axes(axes, rule, report)
+        panels[0].set_ylabel("F1 (%)")
+        panels[0].set_ylim(*_span([point.f1 for arm in report.arms for point in arm.votes]))
+        _legend(figure, panels[0], report)
+    return figure
+
+
+def _vote_line(axes: Axes, arm: Arm, rule: str, i: int) -> None:
+    points = [point for point in arm.votes if point.rule == rule and point.f1.value is not None]
+    # Beside each other, so that intervals of several lines can be told apart.
+    places = [point.n * (1 + 0.03 * i) for point in points]
+    values = [100 * (point.f1.value or 0.0) for point in points]
+    axes.errorbar(
+        places,
+        values,
+        yerr=_errors([point.f1 for point in points]),
+        label=arm.name,
+        color=_GREYS[i % 4],
+        linestyle=_LINES[i % 4],
+        marker=_MARKERS[i % 4],
+        markersize=4,
+        capsize=2,
+        elinewidth=0.8,
+    )
+
+
+def _vote_axes(axes: Axes, rule: str, report: WorldReport) -> None:
+    sizes = sorted({point.n for arm in report.arms for point in arm.votes})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("votes a step")
+    axes.set_title(_RULE_NAMES[rule], fontsize=9)
+    axes.grid(axis="y", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def kinds(report: WorldReport) -> Figure:
+    """Share of wrong solutions whose first error is named exactly, by its kind: a bar per ablation."""
+    scores = [{score.split: score for score in arm.kinds} for arm in report.arms]
+    order = sorted(scores[0], key=lambda kind: scores[0][kind].error_accuracy or 0.0)
+    height = 0.8 / len(scores)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 1.2 + len(order) * (0.16 + 0.16 * len(scores))), layout="constrained")
+        axes = figure.subplots()
+        for i, (arm, by_kind) in enumerate(zip(report.arms, scores, strict=True)):
+            found = [Measure(by_kind[kind].error_accuracy, by_kind[kind].error_interval) for kind in order]
+            axes.barh(
+                [place + 0.4 - (i + 0.5) * height for place in range(len(order))],
+                [100 * (each.value or 0.0) for each in found],
+                height,
+                xerr=_errors(found),
+                label=arm.name,
+                color=_FILLS[i % 4],
+                edgecolor="0.2",
+                hatch=_HATCHES[i % 4],
+                linewidth=0.6,
+                error_kw={"elinewidth": 0.8, "capsize": 2, "ecolor": "0.0"},
+            )
+        axes.set_yticks(range(len(order)), [f"{_words(kind)} ({scores[0][kind].n_error})" for kind in order])
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("first error named exactly (%)")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        _legend(figure, axes, report)
+    return figure
+
+
+def confusion(report: WorldReport) -> Figure:
+    """What was named for which first error: shares of a row in grey, numbers of problems in words."""
+    arms = report.arms
+    columns = min(len(arms), 2)
+    rows = -(-len(arms) // columns)
+    side = 0.9 + 0.34 * len(arms[0].confusion)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=((side + 0.4) * columns, (side + 0.3) * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, arm in zip(panels, arms, strict=False):
+            _matrix(axes, arm)
+        for axes in panels[len(arms) :]:
+            axes.set_visible(False)
+    return figure
+
+
+def _matrix(axes: Axes, arm: Arm) -> None:
+    steps = [str(step + 1) for step in range(len(arm.confusion) - 1)]
+    missing = any(row[-1] for row in arm.confusion)
+    counts = [row if missing else row[:-1] for row in arm.confusion]
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            if count:
+                tone = "white" if shares[y][x] > 0.5 else "black"
+                axes.text(x, y, str(count), ha="center", va="center", fontsize=7, color=tone)
+    axes.set_xticks(range(len(counts[0])), [*steps, "none", *(["?"] if missing else [])])
+    axes.set_yticks(range(len(counts)), [*steps, "none"])
+    axes.set_title(arm.name, fontsize=9)
+    axes.set_xlabel("first error named" + (" (?: no verdict)" if missing else ""))
+    axes.set_ylabel("first error")
+
+
+def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
+    """Of several lines or bars, above the picture, where it hides nothing."""
+    if len(report.arms) > 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
+
+
+def _span(measures: Sequence[Measure]) -> tuple[float, float]:
+    """From below the lowest interval to above the highest, in percent; ten points at least: noise is to look small."""
+    ends = [100 * end for m in measures if m.interval for end in (m.interval.low, m.interval.high)] or [0.0, 100.0]
+    low, high = min(ends), max(ends)
+    margin = max(0.05 * (high - low), (10 - (high - low)) / 2)
+    return max(low - margin, -1.0), min(high + margin, 101.0)
+
+
+def _errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
+    """Distances from the figures down and up to the ends of their intervals, in percent."""
+    known = [(each.value or 0.0, each.interval or Interval(each.value or 0.0, each.value or 0.0)) for each in measures]
+    # A mean of F1 may lie a hair outside of the interval of one that hardly varies.
+    down = [100 * max(value - interval.low, 0.0) for value, interval in known]
+    return down, [100 * max(interval.high - value, 0.0) for value, interval in known]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,108 @@
+"""``genprm eval world``: a critic on problems of ``genprm.synth.world``, resumable, with what it hangs on.
+
+Every ablation judges the same problems; all are kept in one run folder, so that a further one can be asked for later.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from genprm.commands import Work, config_of, critic_of, options_of, reported
+from genprm.critic import Critic
+from genprm.errors import ConfigError, MissingExtra
+from genprm.eval.judging import Name, finished, judge_all
+from genprm.eval.report import sum_failures
+from genprm.eval.world_report import Trial, WorldReport, build_report
+from genprm.eval.world_show import render_report
+from genprm.eval.world_votes import Judged, to_judged
+from genprm.protocols import label, make_protocol
+from genprm.runs import Run, default_folder
+from genprm.show import describe, stdout
+from genprm.synth.world import Example, examples
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "no-run": {"execute": False},
+    "analysis": {"verify": False},
+    "direct": {"analyze": False, "verify": False},
+}
+"""What is switched off of the protocol."""
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def command(args: argparse.Namespace) -> Work:
+    """``genprm eval world``: 1 where rows failed."""
+    if args.problems < 1:
+        raise ConfigError("--problems needs a number above 0")
+    if args.plot:
+        _require_plots(args.plot)
+    return _command(args, list(examples(args.split, args.problems, difficulty=args.difficulty)))
+
+
+async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int:
+    console = stdout()
+    solutions = [example.solution for example in problems]
+    async with critic_of(args) as critic:
+        config = config_of(critic, args, solutions)
+        critics = {name: _ablated(critic, args, name) for name in dict.fromkeys(args.ablation)}
+        with Run(Path(args.run) if args.run else default_folder("world", config), config) as run:
+            done = finished(run, to_judged, retry_failed=args.retry_failed)
+            trials = {name: await _trial(name, problems, each, run, done) for name, each in critics.items()}
+            report = build_report(problems, trials, config | {"split": args.split, "difficulty": args.difficulty})
+            path = run.write_report(report)
+            pictures = _pictures(report, run.folder, args.plot)
+    console.print(render_report(report))
+    console.print(pictures, style="dim", soft_wrap=True, markup=False)
+    return reported(path, _failures(report), console)
+
+
+def _ablated(critic: Critic, args: argparse.Namespace, ablation: str) -> Critic:
+    """The same critic, same engine and sandbox, with something of its protocol switched off."""
+    protocol = make_protocol(args.protocol, **options_of(args), **ABLATIONS[ablation])
+    method = replace(critic.method, protocol=label(protocol))
+    return Critic(critic.engine, critic.sandbox, protocol, method, concurrency=args.concurrency)
+
+
+async def _trial(
+    name: str, problems: Sequence[Example], critic: Critic, run: Run, done: Mapping[Name, Judged]
+) -> Trial:
+    solutions = [example.solution for example in problems]
+    judged = await judge_all(f"judging, {name}", solutions, critic, run, to_judged, done)
+    return Trial(judged, critic.method, describe(critic.method))
+
+
+def _failures(report: WorldReport) -> Mapping[str, int]:
+    return sum_failures(arm.whole.failures for arm in report.arms)
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+def _require_plots(path: str) -> None:
+    """Pictures that were asked for by name are worth an error before the work rather than after it."""
+    if Path(path).suffix not in FORMATS:
+        raise ConfigError(f"--plot writes {', '.join(FORMATS)}, by the end of the file's name, not {path!r}")
+    if not Path(path).absolute().parent.is_dir():
+        raise ConfigError(f"--plot {path}: there is no such folder")
+    if not _can_plot():
+        raise MissingExtra("matplotlib", "plot", "--plot")
+
+
+def _can_plot() -> bool:
+    return find_spec("matplotlib") is not None
+
+
+def _pictures(report: WorldReport, folder: Path, plot: str | None) -> str:
+    """Draw them, and say where they are."""
+    if not _can_plot():
+        return "no pictures: pip install 'genprm[plot]', and the same command draws them"
+    from genprm.eval import plots  # matplotlib is an extra
+
+    found = plots.save_all(report, folder)
+    if plot:
+        plots.save(plots.votes(report), Path(plot))
+        found.append(Path(plot))
+    return f"pictures: {', '.join(map(str, found))}"

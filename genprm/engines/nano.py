@@ -1,0 +1,76 @@
+"""Small Llamas on a CPU, without torch: the weights that ship with genprm, and folders like theirs.
+
+====================  ==========================================================================
+``nano``              the shipped verifier
+``nano:policy``       the shipped policy
+``nano:FOLDER``       any plain Llama with a byte-level BPE tokenizer, in the form of Hugging Face
+====================  ==========================================================================
+"""
+
+import asyncio
+from importlib import resources
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from genprm.engines.local import LocalEngine
+from genprm.engines.nano_config import read_config, read_stops, read_tensors
+from genprm.engines.nano_model import Llama
+from genprm.engines.nano_tokenizer import NanoTokenizer
+from genprm.engines.rendering import Renderer
+from genprm.errors import ConfigError
+
+SHIPPED = ("nano", "policy")
+"""Folders in ``genprm/weights``."""
+
+
+class NanoEngine(LocalEngine):
+    """One small Llama. Make it with :meth:`load`. While it is open, matrix products of this process take one thread."""
+
+    _limits: threadpool_limits
+
+    @classmethod
+    async def load(
+        cls,
+        model: str = "",
+        *,
+        template: str | None = None,
+        max_batch: int = 64,
+        max_model_len: int | None = None,
+        cache_tokens: int = 32768,
+    ) -> "NanoEngine":
+        """Load ``model``: empty for the shipped verifier, the name of shipped weights, or a folder.
+
+        ``max_batch`` sequences are written at once; ``cache_tokens`` are kept for calls that begin alike.
+
+        Raises:
+            ConfigError: a file of the folder is missing, torn or of a kind that is not computed here, and which; or
+                an option does not fit.
+        """
+        name = f"nano:{model}" if model else "nano"
+        folder = _folder(name, model or "nano")
+        backend, tokenizer, stops, window = await asyncio.to_thread(_loaded, folder, max_model_len)
+        renderer = Renderer(tokenizer, template)
+        engine = cls(name, backend, renderer, stops, window=window, max_batch=max_batch, cache_tokens=cache_tokens)
+        # These matrices are too small for two threads: they wait for one another, a hundred times as long as they
+        # compute where the processor has other things to do, such as the checks.
+        engine._limits = threadpool_limits(1, "blas")
+        return engine
+
+    async def close(self) -> None:
+        await super().close()
+        self._limits.restore_original_limits()
+
+
+def _folder(name: str, model: str) -> Path:
+    folder = Path(str(resources.files("genprm"))) / "weights" / model if model in SHIPPED else Path(model).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"{name}: there is no folder {folder}")
+    return folder
+
+
+def _loaded(folder: Path, max_model_len: int | None) -> tuple[Llama, NanoTokenizer, int | list[int] | None, int]:
+    config = read_config(folder)
+    window = max_model_len or config.max_position_embeddings
+    tokenizer = NanoTokenizer(folder)
+    return Llama(config, read_tensors(folder, config), window), tokenizer, read_stops(folder, config), window

@@ -1,0 +1,66 @@
+"""The models that ship with the package: there, small, and able to do what their cards say."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from genprm import open_critic
+from genprm.inputs import read_solutions
+from genprm.synth.world import examples
+from genprm.types import NO_ERROR, Critique, Solution
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "genprm" / "weights"
+SIZES = {"nano": 12e6, "policy": 8e6}
+"""Bytes that a folder may have."""
+
+
+def judged(engine: str, solutions: list[Solution], **options: object) -> list[Critique]:
+    async def run() -> list[Critique]:
+        async with open_critic(engine, **options) as critic:  # type: ignore[arg-type]
+            found = {c.solution.id: c async for c in critic.critique_many(solutions)}
+            return [found[solution.id] for solution in solutions]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_they_are_small_and_have_a_card(name: str) -> None:
+    files = [path for path in (WEIGHTS / name).iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= SIZES[name]
+    card = (WEIGHTS / name / "README.md").read_text()
+    for part in ("Data", "Command", "Figures", "Limits"):
+        assert f"## {part}" in card
+    config = json.loads((WEIGHTS / name / "config.json").read_text())
+    assert config["architectures"] == ["LlamaForCausalLM"]
+
+
+@pytest.mark.parametrize(("example", "first_error"), [("savings", 3), ("marbles", 0), ("garden", NO_ERROR)])
+def test_nano_judges_the_examples(example: str, first_error: int) -> None:
+    (critique,) = judged("nano", read_solutions(str(ROOT / "examples" / f"{example}.md")), n=4)
+    assert critique.first_error == first_error
+    for step in critique.steps:
+        for rationale in step.rationales:
+            assert [check.result.status for check in rationale.checks] == ["ok"]
+
+
+@pytest.mark.slow
+def test_nano_finds_most_first_errors_of_unseen_problems() -> None:
+    made = list(examples("valid", 40))
+    critiques = judged("nano", [example.solution for example in made], n=1)
+    right = sum(c.first_error == example.solution.first_error for c, example in zip(critiques, made, strict=True))
+    assert right >= 34, "the card says 9 of 10 and more"
+
+
+@pytest.mark.slow
+def test_nano_says_in_transformers_what_it_says_without() -> None:
+    pytest.importorskip("transformers")
+    solutions = [example.solution for example in examples("valid", 10)]
+    here, there = (judged(engine, solutions, n=1, temperature=0.0) for engine in ("nano", f"hf:{WEIGHTS / 'nano'}"))
+    for one, other in zip(here, there, strict=True):
+        assert one.first_error == other.first_error
+        for step, same in zip(one.steps, other.steps, strict=True):
+            assert step.rationales[0].text == same.rationales[0].text
+            assert step.reward == pytest.approx(same.reward, abs=1e-3)
