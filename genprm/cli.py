@@ -336,7 +336,6 @@ def _batching(group: Any) -> None:
         "--precision", default="auto", choices=["auto", "bf16", "fp32"], help="of calculation (default: %(default)s)"
     )
     group.add_argument("--checkpointing", action="store_true", help="calculate twice, for less memory")
-    group.add_argument("--compile", action="store_true", help="torch.compile")
 
 
 def _optimisation(group: Any) -> None:

@@ -459,6 +459,13 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tmp_path: Path, capsys:
     assert "none of the 30 rows" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["policy"], ["critic", "--protocol", "chat"], ["critic", "--curriculum"]])
+def test_every_task_leaves_a_model(tmp_path: Path, words: list[str]) -> None:
+    rows = full_rows(tmp_path / "rows.jsonl", 30)
+    assert train(*words, rows, "--output", tmp_path / "out", "--new", TINY, "--updates", "2", *QUICK) == 0
+    assert weights(tmp_path / "out")
+
+
 def test_checkpointing_and_bf16_change_little(tmp_path: Path, base: Path, rows: Path) -> None:
     losses = []
     for name, words in {"plain": [], "other": ["--checkpointing", "--precision", "bf16"]}.items():

@@ -108,8 +108,8 @@ def _loss_sum(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def _bare(model: Any) -> Any:
-    """Under the wrappers of many processes and of the compiler."""
-    while inner := getattr(model, "module", None) or getattr(model, "_orig_mod", None):
+    """Under the wrappers of several processes."""
+    while inner := getattr(model, "module", None):
         model = inner
     return model
 

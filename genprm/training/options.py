@@ -42,7 +42,6 @@ class Options:
     curriculum: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpointing: bool = False
-    compile: bool = False
     warmup: float = 0.03
     """Share of the updates."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"

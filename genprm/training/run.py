@@ -164,7 +164,6 @@ def _arguments(options: Options, output: Path) -> TrainingArguments:
         max_grad_norm=options.clip,
         bf16=_in_bf16(options),
         gradient_checkpointing=options.checkpointing,
-        torch_compile=options.compile,
         logging_steps=options.log_every,
         save_total_limit=2,
         seed=options.seed,
