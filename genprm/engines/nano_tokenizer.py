@@ -25,7 +25,8 @@ _Id = Annotated[int, msgspec.Meta(ge=0)]
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 _WHOLE = re.compile(r"(?s:.+)")
 _BY_DIGIT = re.compile(r"[0-9]|[^0-9]+")
-_BY_DIGIT_WITH_BLANK = re.compile(r"(?s: ?[0-9]|(?:(?! ?[0-9]).)+)")
+_NUMBERS = re.compile(r" \?\\p\{N\}(?:\{1,([1-9])\})?")
+"""The pattern of a pre-tokenizer that cuts off a few digits, with the blank before them."""
 _WORDS_KEPT = 1 << 16
 _CHATML = "<|im_start|>"
 
@@ -243,8 +244,9 @@ def _parts(file: _File) -> re.Pattern[str]:
             return _WHOLE
         case [_Part(type="Digits", individual_digits=True)]:
             return _BY_DIGIT
-        case [_Part(type="Split", pattern={"Regex": r" ?\p{N}"}, behavior="Isolated", invert=False)]:
-            return _BY_DIGIT_WITH_BLANK
+        case [_Part(type="Split", pattern={"Regex": cut}, behavior="Isolated", invert=False)]:
+            if found := _NUMBERS.fullmatch(cut):
+                return re.compile(rf"(?s: ?[0-9]{{1,{found[1] or 1}}}|(?:(?! ?[0-9]).)+)")
     raise ValueError("it has a pre-tokenizer other than ByteLevel and single digits")
 
 

@@ -7,6 +7,7 @@ what every rationale repeats costs next to nothing.
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -42,6 +43,10 @@ FIXED = (
 """Tokens of their own. ``Yes`` and ``No`` stand between the last two, so that the verdict is read at one token."""
 
 
+_OFTEN = 300
+"""Rarer words become tokens only after the numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Of a Llama and its tokenizer. Embeddings are tied."""
@@ -51,16 +56,19 @@ class Shape:
     ffn: int = 768
     heads: int = 4
     kv_heads: int = 2
-    vocabulary: int = 1536
+    vocabulary: int = 2560
     window: int = 4096
     rope_theta: float = 10000.0
+    digits: int = 3
+    """Of a number that make one token at most. Who leaves arithmetic to code copies numbers, the longer the pieces the
+    better; who calculates needs single digits."""
 
 
 PRESETS = {
     "nano": Shape(),
-    "small": Shape(hidden=192, layers=4, ffn=576, heads=6, kv_heads=3, vocabulary=1024),
-    "mini": Shape(hidden=128, layers=3, ffn=384, heads=4, kv_heads=2, vocabulary=1024),
-    "micro": Shape(hidden=96, layers=2, ffn=288, heads=3, kv_heads=3, vocabulary=1024),
+    "small": Shape(hidden=192, layers=4, ffn=576, heads=6, kv_heads=3, vocabulary=1024, digits=1),
+    "mini": Shape(hidden=128, layers=3, ffn=384, heads=4, kv_heads=2, vocabulary=1024, digits=1),
+    "micro": Shape(hidden=96, layers=2, ffn=288, heads=3, kv_heads=3, vocabulary=1024, digits=1),
 }
 
 
@@ -133,9 +141,11 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
     if learned < 256 + len(control) + 8:
         raise ConfigError(f"a vocabulary of {shape.vocabulary} leaves no room for words")
     backend = Tokenizer(models.BPE())
-    # A digit may take the blank before it along: numbers are half of what a check is made of.
-    single = pre_tokenizers.Split(Regex(r" ?\p{N}"), "isolated")
-    backend.pre_tokenizer = pre_tokenizers.Sequence([single, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    # Digits may take the blank before them along: numbers are half of what a check is made of.
+    number = Regex(r" ?\p{N}" + (f"{{1,{shape.digits}}}" if shape.digits > 1 else ""))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(number, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=learned,
@@ -143,7 +153,7 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(_learned_from(texts), trainer)
+    backend.train_from_iterator(chain(_learned_from(texts), _numbers(shape.digits)), trainer)
     backend.add_tokens([AddedToken(text, normalized=False, special=False) for text in FIXED])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -157,6 +167,11 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
     tokenizer.add_special_tokens({"additional_special_tokens": [START]})
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def _numbers(digits: int) -> Iterator[str]:
+    """All numbers so often that each is a token, however rare it is in the rows."""
+    return repeat("".join(f" {number}" for number in range(10**digits)), _OFTEN)
 
 
 def _learned_from(texts: Iterable[str]) -> Iterator[str]:

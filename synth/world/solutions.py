@@ -397,11 +397,11 @@ def _capital(text: str) -> str:
 
 _STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
-    "{e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",
+    "Compute {e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",
 )  # fmt: skip
 _CORRECTIONS = (
     "At first I took {first}. But {b}, so {s}.", "One might say {first}, but that is wrong: {b}, so {s}.",
-    "{first}? No: {b}. So {s}.",
+    "Is it {first}? No: {b}. So {s}.",
 )  # fmt: skip
 _DOUBLED = {
     "a + k": ("a + k + k",), "a - k": ("a - k - k",), "a * k": ("a * k * k",), "a + k * m": ("a + k * m + k * m",),

@@ -29,6 +29,8 @@ class Check:
 
     code: str
     output: str
+    right: int
+    """The value that the step should have found."""
     value: bool
     """Whether the step's value is right."""
     computation: bool
@@ -99,29 +101,30 @@ def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
     written = in_python(step.computation)
     value = quantity.value == step.claimed
     computation = not written or _holds(written, step.claimed)
-    compared = [quantity.variable, f"{quantity.variable} == {step.claimed}"]
-    printed: list[object] = [quantity.value, value]
+    compared = [f"{quantity.variable} == {step.claimed}"]
+    printed: list[object] = [value]
     if written:
         compared.append(f"{written} == {step.claimed}")
         printed.append(computation)
+    compared.append(quantity.variable)
+    printed.append(quantity.value)
     lines.append(f"print({', '.join(compared)})")
     code = "\n".join(lines)
     imported = [name for name in ("gcd", "lcm") if f"{name}(" in code]
     if imported:
         code = f"from math import {', '.join(imported)}\n{code}"
-    return Check(code, " ".join(map(str, printed)), value, computation)
+    return Check(code, " ".join(map(str, printed)), quantity.value, value, computation)
 
 
 def conclusion(check: Check) -> str:
     """What the output says of the step."""
-    right = check.output.split()[0]
     if check.value and check.computation:
         return "The paragraph is right."
     if check.value:
-        return f"The value is {right}, but the computation in the paragraph does not give it."
+        return f"The value is {check.right}, but the computation in the paragraph does not give it."
     if check.computation:
-        return f"The computation in the paragraph is not the one that the problem asks for. It is {right}."
-    return f"The computation in the paragraph does not give its value. It is {right}."
+        return f"The computation in the paragraph is not the one that the problem asks for. It is {check.right}."
+    return f"The computation in the paragraph does not give its value. It is {check.right}."
 
 
 def in_python(computation: str) -> str:
