@@ -39,7 +39,7 @@ from genprm.training.optimizers import optimizer_for
 from genprm.types import Completion, Critique, Message, Problem, Prompt, Sampling, Solution
 from tests.training_rows import TINY, direct_rows, full_rows, solution
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -394,7 +394,7 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path, rows: Path) -> N
     command = [sys.executable, "-m", "genprm", "train", *map(str, words), "--output", str(tmp_path / "killed")]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "killed" / "checkpoints" / "checkpoint-10" / "trainer_state.json"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -405,7 +405,7 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path, rows: Path) -> N
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
     updates = [entry["update"] for entry in metrics(tmp_path / "killed")]
     assert updates[-1] == 40
-    assert max(updates.index(update) for update in updates) > 0
+    assert updates.count(2) == 1  # it went on, and did not begin again
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +430,6 @@ def test_an_adapter_loads_and_judges_as_its_merged_weights_do(adapter: Path) -> 
     assert [p for _, p in merged] == pytest.approx([p for _, p in taught], abs=0.02)
 
 
-@pytest.mark.timeout(200)
 def test_an_adapter_in_vllm_gives_the_same_verdicts(adapter: Path) -> None:
     pytest.importorskip("vllm", reason="needs the extra vllm", exc_type=ImportError)
     in_hf, in_vllm = judged(f"hf:{adapter}"), judged(f"vllm:{adapter}")
