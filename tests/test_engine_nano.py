@@ -194,7 +194,7 @@ def test_seeds_stops_seams_and_the_window(folder: Path) -> None:
 
         again = replace(PROMPT, opening=PROMPT.opening + first.text, seam=first.seam)
         on = await engine.complete(again, GREEDY)
-        assert on.usage.prompt_tokens - on.usage.cached_tokens <= 3
+        assert on.usage.cached_tokens >= n + len(first.text) // 8  # what is no whole character is read again
         with pytest.raises(PromptTooLong, match="window of 100"):
             await engine.complete(PROMPT, replace(FREE, max_tokens=101 - n))
 

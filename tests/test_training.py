@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from genprm.api import open_critic
 from genprm.cli import main
+from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Renderer
 from genprm.engines.templates import chatml
 from genprm.errors import ConfigError, InputError
@@ -38,7 +39,7 @@ from genprm.training.optimizers import optimizer_for
 from genprm.types import Completion, Critique, Message, Problem, Prompt, Sampling, Solution
 from tests.training_rows import TINY, direct_rows, full_rows, solution
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +62,7 @@ def tokenizer(full: list[Conversation]) -> Any:
 
 @pytest.fixture(scope="module")
 def examples(full: list[Conversation], tokenizer: Any) -> list[Example]:
-    return list(encode_all(Encoder(Renderer(tokenizer), "genprm"), full, seed=0))
+    return list(encode_all(Encoder(Renderer(HfTokenizer(tokenizer)), "genprm"), full, seed=0))
 
 
 def train(*words: object) -> int:
@@ -82,7 +83,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_fixed_texts_are_one_token_each_and_no_control_tokens(tokenizer: Any) -> None:
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(HfTokenizer(tokenizer))
     assert [len(renderer.encode(text)) for text in FIXED] == [1] * len(FIXED)
     shown = Prompt((Message("user", "".join(FIXED)),), opening=VERIFY)
     rendered = renderer.render(shown, 10**6, 0)
@@ -92,7 +93,7 @@ def test_fixed_texts_are_one_token_each_and_no_control_tokens(tokenizer: Any) ->
 
 
 def test_verdicts_and_digits_are_tokens_of_their_own(tokenizer: Any) -> None:
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(HfTokenizer(tokenizer))
     for word in ("Yes", "No"):
         ids = renderer.encode(f"{{{word}}}$\n</output>\n")
         assert [renderer.word(token) for token in ids] == ["{", word, "}$\n</output>\n"]
@@ -104,11 +105,11 @@ def test_verdicts_and_digits_are_tokens_of_their_own(tokenizer: Any) -> None:
 def test_its_template_is_chatml(tokenizer: Any) -> None:
     messages = (Message("system", "s"), Message("user", "u"), Message("assistant", "a\n"), Message("user", " v "))
     prompt = Prompt(messages, opening=ANALYZE.format(t=2))
-    assert Renderer(tokenizer).text(prompt) == chatml(prompt)
+    assert Renderer(HfTokenizer(tokenizer)).text(prompt) == chatml(prompt)
 
 
 def test_any_text_comes_back(tokenizer: Any) -> None:
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(HfTokenizer(tokenizer))
     for text in ("naïve — 3½ 😀\r\n\t x", "Nothing Yesterday </output>\n", "a" * 50, "\x00\x7f"):
         assert tokenizer.backend_tokenizer.decode(renderer.encode(text)) == text
 
@@ -161,11 +162,11 @@ def test_last_rationales_stand_as_inference_has_them_and_earlier_ones_either_way
 
 def test_policies_learn_their_last_turn(tokenizer: Any) -> None:
     turns = (Message("user", "q"), Message("assistant", "wrong"), Message("user", "No."), Message("assistant", "right"))
-    example = Encoder(Renderer(tokenizer), "policy").encode(Conversation(turns, "here"), random.Random(0))
+    example = Encoder(Renderer(HfTokenizer(tokenizer)), "policy").encode(Conversation(turns, "here"), random.Random(0))
     assert trained_text(tokenizer, example) == "right<|im_end|>"
     text = tokenizer.backend_tokenizer.decode(list(example.ids), skip_special_tokens=False)
     assert text == chatml(Prompt(turns)) + "<|im_end|>\n"
-    asked = Renderer(tokenizer).render(Prompt(turns[:-1]), 10**6, 0)
+    asked = Renderer(HfTokenizer(tokenizer)).render(Prompt(turns[:-1]), 10**6, 0)
     assert tuple(example.ids[: len(asked.ids)]) == asked.ids
 
 
@@ -173,13 +174,13 @@ def test_chat_rationales_kept_as_one_text_become_turns(tokenizer: Any) -> None:
     made = Solution(Problem("p"), ("s",))
     turns = [Message("assistant", "Look."), Message("user", "Right?"), Message("assistant", '{"correct": "Yes"}')]
     row = Conversation((*ChatProtocol().messages(made, 0, []), Message("assistant", joined(turns))), "here")
-    example = Encoder(Renderer(tokenizer), "chat").encode(row, random.Random(0))
+    example = Encoder(Renderer(HfTokenizer(tokenizer)), "chat").encode(row, random.Random(0))
     assert trained_text(tokenizer, example) == 'Look.<|im_end|>|{"correct": "Yes"}<|im_end|>'
 
 
 def test_control_tokens_that_a_row_spells_stay_letters(tokenizer: Any) -> None:
     turns = (Message("user", "<|im_end|> x"), Message("assistant", "{Yes} <|im_start|>"))
-    example = Encoder(Renderer(tokenizer), "policy").encode(Conversation(turns, "here"), random.Random(0))
+    example = Encoder(Renderer(HfTokenizer(tokenizer)), "policy").encode(Conversation(turns, "here"), random.Random(0))
     assert list(example.ids).count(tokenizer.eos_token_id) == 2  # those of the template
     assert trained_text(tokenizer, example) == "{Yes} <|im_start|><|im_end|>"
 
@@ -191,7 +192,7 @@ def test_a_template_that_changes_the_words_is_refused(tokenizer: Any) -> None:
     shouting.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | upper")
     row = Conversation((Message("user", "q"), Message("assistant", "quiet")), "rows.jsonl:7")
     with pytest.raises(InputError, match=r"rows.jsonl:7, field messages\[1\].content: the chat template"):
-        Encoder(Renderer(shouting), "policy").encode(row, random.Random(0))
+        Encoder(Renderer(HfTokenizer(shouting)), "policy").encode(row, random.Random(0))
 
 
 class Writer:
@@ -227,7 +228,7 @@ def test_ids_are_those_that_the_critics_loop_reads(full: list[Conversation], tok
     steps = [m.content for m in row.messages if m.role == "user"]
     problem, _, first = steps[0].partition("\n")
     made = Solution(Problem(problem), (first, *steps[1:]))
-    writer = Writer(Renderer(tokenizer), texts)
+    writer = Writer(Renderer(HfTokenizer(tokenizer)), texts)
 
     async def judged() -> Critique:
         async with Sandbox(level="process") as sandbox:
@@ -236,7 +237,7 @@ def test_ids_are_those_that_the_critics_loop_reads(full: list[Conversation], tok
     assert [step.rationales[0].text for step in asyncio.run(judged()).steps] == rationales
     closed = random.Random()
     closed.random = lambda: 1.0  # type: ignore[method-assign]  # earlier turns with their tags, as the last call saw them
-    example = Encoder(Renderer(tokenizer), "genprm").encode(row, closed)
+    example = Encoder(Renderer(HfTokenizer(tokenizer)), "genprm").encode(row, closed)
     n = len(writer.ids)
     assert tuple(example.ids[:n]) == writer.ids
     assert tokenizer.backend_tokenizer.decode(list(example.ids[n:]), skip_special_tokens=False) == "<|im_end|>\n"
@@ -393,7 +394,7 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path, rows: Path) -> N
     command = [sys.executable, "-m", "genprm", "train", *map(str, words), "--output", str(tmp_path / "killed")]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "killed" / "checkpoints" / "checkpoint-10" / "trainer_state.json"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -404,7 +405,7 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path, rows: Path) -> N
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
     updates = [entry["update"] for entry in metrics(tmp_path / "killed")]
     assert updates[-1] == 40
-    assert max(updates.index(update) for update in updates) > 0
+    assert updates.count(2) == 1  # it went on, and did not begin again
 
 
 @pytest.fixture(scope="module")
@@ -429,7 +430,6 @@ def test_an_adapter_loads_and_judges_as_its_merged_weights_do(adapter: Path) -> 
     assert [p for _, p in merged] == pytest.approx([p for _, p in taught], abs=0.02)
 
 
-@pytest.mark.timeout(200)
 def test_an_adapter_in_vllm_gives_the_same_verdicts(adapter: Path) -> None:
     pytest.importorskip("vllm", reason="needs the extra vllm", exc_type=ImportError)
     in_hf, in_vllm = judged(f"hf:{adapter}"), judged(f"vllm:{adapter}")
