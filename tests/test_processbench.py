@@ -24,6 +24,8 @@ def test_all_rows_by_the_symbolic_engine(shared_data: Callable[[str], Path], tmp
         "genprm",
         "eval",
         "processbench",
+        "--engine",
+        "symbolic",
         "--data",
         str(data),
         "--run",
