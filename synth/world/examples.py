@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from genprm.synth.world.problems import DIFFICULTIES, WorldProblem, make_problem
-from genprm.synth.world.solutions import FIRST_KINDS, Form, Step, StepTruth, write_solution
+from genprm.synth.world.solutions import ASIDE, FIRST_KINDS, Form, Step, StepTruth, write_solution
 from genprm.types import NO_ERROR, Problem, Solution
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+_WITH_ASIDES = 3
+"""Difficulties from here on have quantities that no step needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def example(split: Split, index: int, difficulty: int | None = None) -> Example:
     rng = random.Random(f"genprm world {split} {index} {difficulty or ''}")
     level = difficulty or rng.choice(DIFFICULTIES)
     fault = "" if index % 2 == 0 else FIRST_KINDS[index // 2 % len(FIRST_KINDS)]
-    form = _form(rng, fault)
+    form = _form(rng, fault, level)
     while True:
         problem = make_problem(rng, level)
         if split_of(problem.text) != split:
@@ -59,8 +61,8 @@ def split_of(text: str) -> Split:
 _SPLIT_OF: tuple[Split, ...] = ("train", "train", "valid", "test")
 
 
-def _form(rng: random.Random, fault: str) -> Form:
-    if fault == "written":
+def _form(rng: random.Random, fault: str, level: int) -> Form:
+    if fault == "written" or (fault in ASIDE and level >= _WITH_ASIDES and rng.random() < 0.1):
         return "lucky"
     return "detour" if not fault and rng.random() < 0.2 else "plain"
 

@@ -152,7 +152,7 @@ class _Making:
             return
         relation = rng.choices(fitting, [relation.weight for relation in fitting])[0]
         parents = [at]
-        if len(relation.takes) == 2:
+        if relation.n_parents == 2:
             others = [n for n, q in enumerate(self.quantities) if q.relation.makes == "count" and n != at]
             if not others:
                 self.give() if rng.random() < 0.5 else self._add(rng.choice(_COUNTED_ROOTS), ())

@@ -6,6 +6,7 @@ that its own sentence gives. In the texts ``{a}`` is what a quantity is called (
 ("Ana"), ``{who}`` a person not met before, ``{what}`` the things that the problem is about.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,11 +20,12 @@ Family = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One way in which a quantity follows from others, or is given (no ``takes``, and a form without operator)."""
+    """One way in which a quantity follows from one or two others, or is given (no ``takes``)."""
 
     name: str
     family: Family
     takes: tuple[Kind, ...]
+    """Kinds that ``a`` may be of; ``b`` is a count."""
     makes: Kind
     told: tuple[str, ...]
     """Sentences of a problem that say it."""
@@ -47,6 +49,11 @@ class Relation:
     draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Words of the texts, each drawn from those that it may be."""
     weight: float = 1.0
+
+    @property
+    def n_parents(self) -> int:
+        """How many quantities it follows from."""
+        return len({"a", "b"} & set(re.findall(r"\b[ab]\b", self.form)))
 
 
 COLOURS = ("red", "blue", "green", "white", "yellow", "black")
@@ -129,29 +136,30 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "packs", "change", ("count",), "share",
         ("Tomorrow {A} gets {m} packs of {k} {what} more.", "{m} packs of {k} {what} come to {A} tomorrow."),
-        "{A}'s later stock", "{A} will have {x} {what}", "a + k * m", {"k": (6, 48), "m": (2, 12)},
+        "{A}'s later {what}", "{A} will have {x} {what}", "a + k * m", {"k": (6, 48), "m": (2, 12)},
         name_in_code="{A}_later", because="{m} packs of {k} come to those of {A}",
         wrong=("a + k + m", "a + k", "a - k * m", "(a + k) * m"),
     ),
     Relation(
-        "together", "change", ("count", "count"), "count",
-        ("{A} and {B} put their {what} into one {box}.", "Into one {box} go all {what} of {A} and of {B}."),
+        "together", "change", ("count",), "count",
+        ("One {box} holds as many {what} as {A} and {B} have together.",
+         "As many {what} as {A} and {B} have in all lie in one {box}."),
         "the {box}'s {what}", "the {box} holds {x} {what}", "a + b", {}, holder="the {box}",
-        because="the {box} holds those of {A} and {B}", wrong=("a - b", "a * b"),
+        because="the {box} holds as many as {A} and {B}", wrong=("a - b", "a * b"),
         draws={"box": ("crate", "trunk", "basket", "cart", "drawer", "chest")}, weight=1.5,
     ),
     Relation(
-        "gap", "comparison", ("count", "count"), "number",
+        "gap", "comparison", ("count",), "number",
         ("{A} is ahead of {B} by some {what}.", "{B} would need some more {what} to have as many as {A}."),
         "the lead of {A} over {B}", "{A} is ahead of {B} by {x} {what}", "a - b", {}, holder="{A}",
         name_in_code="{A}_lead", because="{A} has more than {B}", wrong=("a + b",),
     ),
     Relation(
-        "average", "fraction", ("count", "count"), "share",
-        ("{A} and {B} share all their {what} so that both have the same.",
-         "{A}'s {what} and {B} are split evenly between the two."),
-        "the even part of {A} and {B}", "{A} and {B} each get {x} {what}", "(a + b) // 2", {},
-        name_in_code="{A}_half", because="{A} and {B} get equal parts", wrong=("a + b", "(a - b) // 2", "a + b // 2"),
+        "average", "fraction", ("count",), "number",
+        ("If {A} and {B} shared all their {what}, both would get the same.",
+         "Shared evenly, all {what} of {A} and of {B} would make two equal parts."),
+        "the even part of {A} and {B}", "{A} and {B} would each get {x} {what}", "(a + b) // 2", {},
+        name_in_code="{A}_half", because="{A} and {B} would get equal parts", wrong=("a + b", "(a - b) // 2", "a + b // 2"),
     ),
     # Sharing and packing
     Relation(
@@ -162,13 +170,13 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         "rows", "number", ("count",), "share",
-        ("{A} lays the {what} in rows of {k}, and some are left over.",
+        ("{A} lays {a} in rows of {k}, and some are left over.",
          "In full rows of {k}, not all {what} of {A} find a place."),
-        "{A}'s rest", "{x} {what} of {A} are left over", "a % k", {"k": (5, 37)},
+        "{A}'s leftover {what}", "{x} {what} of {A} are left over", "a % k", {"k": (5, 37)},
         name_in_code="{A}_over", because="full rows take {k} each", wrong=("a // k", "a - k"),
     ),
     Relation(
-        "largest bag", "number", ("count", "count"), "number",
+        "largest bag", "number", ("count",), "number",
         ("{A} and {B} fill bags of one size, as large as possible, with nothing left over.",
          "The bags of {A} and {B} are all of the same size, the largest that leaves nothing over."),
         "the size of the bags of {A} and {B}", "each bag of {A} and {B} holds {x} {what}", "gcd(a, b)", {},
@@ -191,10 +199,10 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         "doubles", "number", ("count",), "share",
-        ("{A}'s {what} double every week for {k} weeks.",
-        "For {k} weeks, {A} has twice as many {what} each week."),
-        "{A}'s final number", "{A} ends with {x} {what}", "a * 2 ** k", {"k": (2, 5)},
-        name_in_code="{A}_end", because="they double {k} times", wrong=("a * 2 * k", "a * 2", "a + 2 ** k"),
+        ("From now on, {A}'s {what} will double every week for {k} weeks.",
+         "For the next {k} weeks, {A} will have twice as many {what} each week."),
+        "{A}'s final {what}", "{A} will end with {x} {what}", "a * 2 ** k", {"k": (2, 5)},
+        name_in_code="{A}_end", because="they will double {k} times", wrong=("a * 2 * k", "a * 2", "a + 2 ** k"),
     ),
     # Equations
     Relation(
@@ -318,7 +326,7 @@ RELATIONS: tuple[Relation, ...] = (
         wrong=("a * k // m", "a * m", "a * m * k", "a // k"),
     ),
     Relation(
-        "tank", "money", ("volume",), "money",
+        "tank", "money", ("volume",), "number",
         ("Each litre of {a} costs {A} {k} dollars.", "{A} pays {k} dollars for each litre of {a}."),
         "{A}'s bill", "{A} pays {x} dollars", "a * k", {"k": (2, 19)},
         name_in_code="{A}_bill", because="a litre costs {k} dollars", wrong=("a + k", "a // k"),

@@ -30,6 +30,8 @@ Fault = Literal[
 KINDS: tuple[Fault, ...] = get_args(Fault)
 FIRST_KINDS = KINDS[:-1]
 """Kinds that a first error can have."""
+ASIDE: tuple[Fault, ...] = ("slip", "operation", "quantity", "misread", "jump")
+"""Kinds that a ``lucky`` solution may have where the answer does not need it."""
 Form = Literal["plain", "detour", "lucky"]
 """``detour``: right, after something that was not needed, or that was corrected at once. ``lucky``: a wrong step, and
 the right answer all the same."""
@@ -92,14 +94,15 @@ class _Solver:
         truth = StepTruth(right, "" if right else fault or "carried", reachable)
         self.steps.append(Step(text, place, claimed, computation, truth))
 
-    def _told(self, quantity: Quantity, computation: str, claimed: int, because: str = "") -> str:
+    def _told(self, quantity: Quantity, computation: str, claimed: int, because: str = "", say: bool = False) -> str:
+        """A step in words; ``say``: its reason is among them."""
         rng = self.rng
         if not computation:
             return _capital(rng.choice(("So {s}.", "{s}.", "Therefore {s}.")).format(s=self._stated(quantity, claimed)))
         equation = f"{computation} = {claimed}"
         because = because or quantity.text(quantity.relation.because)
         return _capital(
-            rng.choice(_STYLES).format(
+            rng.choice(_REASONED if say else _STYLES).format(
                 s=self._stated(quantity, equation),
                 v=self._stated(quantity, claimed),
                 e=equation,
@@ -124,7 +127,8 @@ class _Solver:
             return False
         form, names, claimed, because = wrong
         computation = shown(form, names, self.mark) if form else ""
-        self.add(place, claimed, form, names, fault, self._told(quantity, computation, claimed, because))
+        told = self._told(quantity, computation, claimed, because, say=fault == "reference")
+        self.add(place, claimed, form, names, fault, told)
         return True
 
     def _rightly(self, place: int, form: str, names: dict[str, int]) -> None:
@@ -252,7 +256,8 @@ def write_solution(
 ) -> list[Step] | None:
     """Steps with one fault of that kind, or none; None where this problem or these dice do not allow it.
 
-    ``form`` ``detour`` goes with no fault, ``lucky`` with one that does not reach the answer.
+    ``form`` ``detour`` goes with no fault, ``lucky`` with one of :data:`ASIDE` in a quantity that no step needs, or with
+    ``written``, whose value is right.
     """
     solver = _Solver(problem, rng, rng.choice(("*", "*", "×")))
     order = _order(rng, problem)
@@ -265,8 +270,8 @@ def write_solution(
         )
         order.insert(rng.randint(at, len(order) - 1), place)
         faulty = place if form == "lucky" else None
-    elif form == "lucky":
-        fault = "written"
+    elif form == "lucky" and fault != "written":
+        return None
     if fault and faulty is None:
         faulty = _place_of_fault(rng, problem, order, fault)
         if faulty is None:
@@ -380,15 +385,10 @@ def misread(rng: random.Random, number: int) -> int:
 
 
 def _rounded(form: str, names: Mapping[str, int]) -> int:
-    """A division with a remainder, cut off; 1 where even that cannot be."""
-    for form_without in (form, re.sub(r"//.*", "", form).strip("( ")):
-        try:
-            value = evaluate(form_without.replace("//", "/"), names)
-        except SyntaxError:
-            continue
-        if value is not None:
-            return max(value, 1)
-    return 1
+    """A division with a remainder, cut off. No form divides by a quantity, so none by 0."""
+    value = evaluate(form.replace("//", "/"), names)
+    assert value is not None
+    return value
 
 
 def _capital(text: str) -> str:
@@ -399,6 +399,7 @@ _STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
     "Compute {e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",
 )  # fmt: skip
+_REASONED = tuple(style for style in _STYLES if "{b}" in style)
 _CORRECTIONS = (
     "At first I took {first}. But {b}, so {s}.", "One might say {first}, but that is wrong: {b}, so {s}.",
     "Is it {first}? No: {b}. So {s}.",
@@ -411,5 +412,5 @@ _DOUBLED = {
 }  # fmt: skip
 _TURNED = {
     "a - k": ("k - a",), "a - k * m": ("k * m - a",), "a - b": ("b - a",), "(m - k) // 2": ("(k - m) // 2",),
-    "(p - m) // k": ("(m - p) // k",), "a + k": ("k - a",), "a + k * m": ("k * m - a",),
+    "(p - m) // k": ("(m - p) // k",),
 }  # fmt: skip

@@ -4,8 +4,10 @@ A rationale quotes the sentences of the problem that the step rests on before it
 works the quantity out anew, from variables that the checks of earlier steps have left, and compares.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd, lcm
 from typing import Literal
 
 from genprm.protocols.genprm import ANALYZE, JUDGE, VERIFY, GenPRMProtocol
@@ -33,8 +35,8 @@ class Check:
     """The value that the step should have found."""
     value: bool
     """Whether the step's value is right."""
-    computation: bool
-    """Whether the step's own computation gives its value; True where it has none."""
+    computation: bool | None
+    """Whether the step's own computation gives its value; None where it has none."""
 
 
 def conversation(problem: WorldProblem, steps: Sequence[Step], mode: Mode = "full") -> list[dict[str, str]]:
@@ -100,10 +102,10 @@ def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
     lines = [assignment(problem, at) for at in new]
     written = in_python(step.computation)
     value = quantity.value == step.claimed
-    computation = not written or _holds(written, step.claimed)
+    computation = _holds(written, step.claimed) if written else None
     compared = [f"{quantity.variable} == {step.claimed}"]
     printed: list[object] = [value]
-    if written:
+    if computation is not None:
         compared.append(f"{written} == {step.claimed}")
         printed.append(computation)
     compared.append(quantity.variable)
@@ -118,10 +120,12 @@ def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
 
 def conclusion(check: Check) -> str:
     """What the output says of the step."""
-    if check.value and check.computation:
+    if check.value and check.computation is not False:
         return "The paragraph is right."
     if check.value:
         return f"The value is {check.right}, but the computation in the paragraph does not give it."
+    if check.computation is None:
+        return f"The value in the paragraph is not right. It is {check.right}."
     if check.computation:
         return f"The computation in the paragraph is not the one that the problem asks for. It is {check.right}."
     return f"The computation in the paragraph does not give its value. It is {check.right}."
@@ -133,12 +137,8 @@ def in_python(computation: str) -> str:
 
 
 def _holds(written: str, claimed: int) -> bool:
-    from math import gcd, lcm
-
     return bool(eval(f"{written} == {claimed}", {"__builtins__": {}, "gcd": gcd, "lcm": lcm}))
 
 
 def _filled(form: str, names: dict[str, str]) -> str:
-    import re
-
     return re.sub(r"\b[a-z]\b", lambda found: names[found[0]], form)
