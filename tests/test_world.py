@@ -1,7 +1,9 @@
 """The world: its truth against an independent reckoning, its splits, its rationales through the real sandbox."""
 
 import asyncio
+import builtins
 import json
+import keyword
 import random
 import re
 from collections import Counter
@@ -21,6 +23,7 @@ from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
 from genprm.synth.world.solutions import revise, slipped
 from genprm.synth.world.teacher import MODES, conversation, in_python
+from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
 
 EXAMPLES = list(examples("valid", 330))
@@ -131,6 +134,12 @@ async def _outputs(chains: list[list[str]]) -> list[list[str]]:
                 results = [await session.run(code_blocks(text)[0][-1]) for text in chain]
                 outputs.append([result.stdout.strip() for result in results])
         return outputs
+
+
+def test_variables_of_checks_are_names_that_python_leaves_free() -> None:
+    taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "gcd", "lcm"}
+    words = {word for made in EXAMPLES for quantity in made.problem.quantities for word in [quantity.variable]}
+    assert all(word.isidentifier() and word not in taken for word in words | {name.lower() for name in PEOPLE})
 
 
 def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
