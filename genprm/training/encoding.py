@@ -12,17 +12,14 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineRefused, InputError
 from genprm.protocols.chat import split
 from genprm.protocols.pieces import Piece, chat_pieces, genprm_pieces
 from genprm.training.conversations import Conversation
+from genprm.training.options import Task
 from genprm.types import Message
-
-Task = Literal["genprm", "chat", "policy"]
-"""What is trained: a critic in one of two protocols, or a policy."""
 
 _PROBE = "\ufdd1"  # no character, so no template can write it of its own accord
 
