@@ -2,12 +2,13 @@
 
 import json
 import random
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genprm.cli import main
+from genprm.cli import _parser, main
 from genprm.errors import ConfigError, InputError
 from genprm.training.conversations import read_conversations
 from genprm.training.new import PRESETS, shape_named
@@ -141,6 +142,14 @@ def test_processes_share_every_update() -> None:
     assert make_plan(LENGTHS, Batching(8192, 4096), updates=5, ranks=3).per_update % 3 == 0
 
 
+@pytest.mark.parametrize(("batching", "ranks"), [(Batching(8192, 4096), 8), (Batching(2048, 4096), 1)])
+def test_an_update_has_about_its_tokens_whatever_a_process_could_take(batching: Batching, ranks: int) -> None:
+    plan = make_plan(LENGTHS, batching, updates=40, ranks=ranks)
+    sizes = [max(LENGTHS[row] for row in micro) * len(micro) for micro in plan.micros]
+    assert plan.per_update % ranks == 0
+    assert 0.7 * batching.batch_tokens < sum(sizes) / 40 < 1.2 * batching.batch_tokens
+
+
 def test_epochs_differ_in_order() -> None:
     plan = make_plan(LENGTHS, Batching(), epochs=2)
     half = len(plan.micros) // 2
@@ -205,6 +214,27 @@ def test_a_shape_that_does_not_fit(text: str, message: str) -> None:
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_options({"task": "genprm", **options})
+
+
+def namespace(*words: str) -> dict[str, Any]:
+    return vars(_parser().parse_args(["train", *words, "--output", "out"]))
+
+
+def test_what_the_command_line_leaves_open_is_as_the_options_have_it() -> None:
+    given = namespace("critic", "rows.jsonl", "--new", "nano", "--lr", "0.5", "--packing", "--schedule", "linear")
+    assert read_options(given) == Options("genprm", new="nano", lr=0.5, packing=True, schedule="linear")
+    assert read_options(namespace("policy", "rows.jsonl", "--model", "m")) == Options("policy", model="m")
+    assert not {"epochs", "merge", "seed"} & given.keys()
+
+
+def test_every_option_can_be_given_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["train", "critic", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for field in fields(Options)[1:]:
+        assert f"--{field.name.replace('_', '-')}" in shown
+        assert field.metadata["help"] in shown
+    assert "(default: 8192)" in shown
 
 
 def test_rates_and_optimisers_by_kind() -> None:
