@@ -88,7 +88,7 @@ def test_the_run_is_refused_before_it_begins(tmp_path: Path, capsys: pytest.Capt
     assert not out.exists()
 
 
-@pytest.mark.parametrize("source", ["no/such/file.jsonl", "/no/such", "rows", "a/b/c"])
+@pytest.mark.parametrize("source", ["no/such/file.jsonl", "no/such.jsonl", "/no/such", "rows", "a/b/c", "a/b.md:test"])
 def test_a_source_that_is_not_there(source: str) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         read_conversations([source])
@@ -97,6 +97,34 @@ def test_a_source_that_is_not_there(source: str) -> None:
 def test_a_folder_without_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no"):
         read_conversations([tmp_path])
+
+
+def test_hidden_files_of_a_folder_are_left_alone(tmp_path: Path) -> None:
+    written(tmp_path, {"messages": GOOD}).with_name(".rows.jsonl").write_text("torn")
+    assert len(read_conversations([tmp_path])) == 1
+
+
+def test_of_a_dataset_only_train_is_read_unless_another_split_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    for split, n in {"train": 1, "validation": 2, "test": 3}.items():
+        written(tmp_path, *[{"messages": GOOD}] * n).rename(tmp_path / f"{split}.jsonl")
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: load(str(tmp_path), **options))
+    found = {name: read_conversations([name]) for name in ("a/b", "a/b:test", "a/b:train,validation")}
+    assert [len(rows) for rows in found.values()] == [1, 3, 3]
+    assert found["a/b:test"][0].where == "a/b:test[0]"
+    with pytest.raises(InputError, match=r"a/b: .*nothing"):
+        read_conversations(["a/b:nothing"])
+
+
+def test_a_curriculum_needs_difficulties(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, {"messages": GOOD, "difficulty": 0}, {"messages": GOOD}, {"messages": GOOD})
+    words = ["train", "policy", str(path), "--new", "micro", "--output", str(tmp_path / "out"), "--curriculum"]
+    assert main(words) == 2
+    assert f"{path}:2, field difficulty: --curriculum needs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
