@@ -218,6 +218,7 @@ def test_a_preset_with_changes() -> None:
         ("nano,layers=0", "at least 1"),
         ("nano,heads=5", "multiple"),
         ("nano,kv_heads=3", "multiple"),
+        ("nano,digits=4", "digits is at most 3"),
         ("", "no preset ''"),
     ],
 )
