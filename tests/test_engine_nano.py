@@ -334,7 +334,7 @@ DAMAGE = {
     "torn settings": (torn("tokenizer_config.json"), r"tokenizer_config\.json: "),
     "no template": (
         changed("tokenizer_config.json", {"chat_template": None}),
-        "no chat template that is followed here; say",
+        "no chat template that is followed",
     ),
     "another template": (changed("tokenizer_config.json", {"chat_template": "[INST]"}), "no chat template that is"),
     "one like ChatML": (

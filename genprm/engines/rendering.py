@@ -96,10 +96,8 @@ class Renderer:
         self._template = template
         self._named = template_for(template, "") if template else None
         if self._named is None and not tokenizer.template:
-            known = ", ".join(TEMPLATES)
-            raise ConfigError(
-                f"{tokenizer.name} has no chat template that is followed here; say --template, one of {known}"
-            )
+            say = f"say --template, one of {', '.join(TEMPLATES)}"
+            raise ConfigError(f"{tokenizer.name} has no chat template that is followed here; {say}")
         self.end = tokenizer.end
         """The id that ends a turn."""
         ending = tokenizer.added.get(-1 if self.end is None else self.end)
