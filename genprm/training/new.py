@@ -1,6 +1,6 @@
 """A model from nothing: a tokenizer learned from the rows, and a Llama with random weights.
 
-The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time, and the protocol's fixed texts
+The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time. The protocol's fixed texts
 are tokens of their own, so that what every rationale repeats costs next to nothing.
 """
 
