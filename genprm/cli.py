@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import engine, level, policy, recipe, rows, sampling
+from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -293,61 +294,8 @@ def _add_train(commands: Any) -> None:
     policy = _add(tasks, "policy", "genprm.training.command:train", "train a policy on solutions and revisions")
     policy.set_defaults(task="policy")
     for task in (critic, policy):
-        _training(task)
-
-
-def _training(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(resumable=True)
-    parser.add_argument("data", nargs="+", help="files of conversations, folders of them, ids of datasets")
-    parser.add_argument("--valid", action="append", default=[], metavar="FILE", help="rows to validate on")
-    parser.add_argument("--output", required=True, metavar="DIR", help="the model goes there; begun again, it goes on")
-    model = parser.add_argument_group("model")
-    start = model.add_mutually_exclusive_group(required=True)
-    start.add_argument("--model", help="one that there is: a folder or a name on the hub")
-    start.add_argument(
-        "--new", metavar="PRESET", help="one from nothing: nano, small, mini or micro; with changes: nano,layers=4"
-    )
-    model.add_argument("--lora", type=int, metavar="RANK", help="train adapters on all linear layers")
-    model.add_argument("--lora-alpha", type=int, metavar="N", help="(default: twice the rank)")
-    model.add_argument("--merge", action="store_true", help="with --lora: write whole weights, not an adapter")
-    model.add_argument("--save-dtype", choices=["float32", "bfloat16", "float16"], help="of the weights written")
-    _batching(parser.add_argument_group("batches"))
-    _optimisation(parser.add_argument_group("optimisation"))
-    pace = parser.add_argument_group("validation and checkpoints")
-    pace.add_argument("--eval-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
-    pace.add_argument("--save-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
-    pace.add_argument("--log-every", type=int, default=10, metavar="N", help="updates (default: %(default)s)")
-    pace.add_argument(
-        "--patience", type=int, metavar="N", help="end after N validations without a better loss, and keep the best"
-    )
-
-
-def _batching(group: Any) -> None:
-    group.add_argument(
-        "--batch-tokens", type=int, default=8192, metavar="N", help="of an update, all processes (default: %(default)s)"
-    )
-    group.add_argument(
-        "--micro-tokens", type=int, default=4096, metavar="N", help="at once in a process (default: %(default)s)"
-    )
-    group.add_argument("--max-length", type=int, metavar="N", help="rows with more tokens are left out, and counted")
-    group.add_argument("--packing", action="store_true", help="several rows in one sequence, none of them cut")
-    group.add_argument("--curriculum", action="store_true", help="rows with a low difficulty first")
-    group.add_argument(
-        "--precision", default="auto", choices=["auto", "bf16", "fp32"], help="of calculation (default: %(default)s)"
-    )
-    group.add_argument("--checkpointing", action="store_true", help="calculate twice, for less memory")
-
-
-def _optimisation(group: Any) -> None:
-    group.add_argument("--epochs", type=float, default=1.0, metavar="X", help="(default: %(default)s)")
-    group.add_argument("--updates", type=int, metavar="N", help="instead of --epochs")
-    group.add_argument("--lr", type=float, help="learning rate (default: 3e-3 new, 2e-4 LoRA, 1e-5 full)")
-    group.add_argument("--optim", choices=["muon", "adamw"], help="(default: muon for a new model, else adamw)")
-    group.add_argument("--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(cosine)")
-    group.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
-    group.add_argument("--weight-decay", type=float, metavar="X", help="(default: 0.1 for a new model, else 0)")
-    group.add_argument("--clip", type=float, default=1.0, metavar="NORM", help="gradients (default: %(default)s)")
-    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+        task.set_defaults(resumable=True)
+        training(task)
 
 
 if __name__ == "__main__":
