@@ -256,8 +256,8 @@ def write_solution(
 ) -> list[Step] | None:
     """Steps with one fault of that kind, or none; None where this problem or these dice do not allow it.
 
-    ``form`` ``detour`` goes with no fault, ``lucky`` with one of :data:`ASIDE` in a quantity that no step needs, or with
-    ``written``, whose value is right.
+    ``form`` ``detour`` goes with no fault, ``lucky`` with one of :data:`ASIDE` in a quantity that no step needs, or
+    with ``written``, whose value is right.
     """
     solver = _Solver(problem, rng, rng.choice(("*", "*", "×")))
     order = _order(rng, problem)
