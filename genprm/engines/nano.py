@@ -62,8 +62,13 @@ class NanoEngine(LocalEngine):
         self._limits.restore_original_limits()
 
 
+def shipped(model: str) -> Path:
+    """The folder of shipped weights."""
+    return Path(str(resources.files("genprm"))) / "weights" / model
+
+
 def _folder(name: str, model: str) -> Path:
-    folder = Path(str(resources.files("genprm"))) / "weights" / model if model in SHIPPED else Path(model).expanduser()
+    folder = shipped(model) if model in SHIPPED else Path(model).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"{name}: there is no folder {folder}")
     return folder
