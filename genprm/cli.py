@@ -259,14 +259,12 @@ def _add_bench(commands: Any) -> None:
         "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
     )
     bench.add_argument(
-        "--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM where it is installed)"
+        "--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if that is there)"
     )
     bench.add_argument("--model", help="the model's name on the server, where it serves several")
     bench.add_argument("--template", help="chat template of the model")
     bench.add_argument("-n", type=int, default=8, metavar="N", help="rationales a step (default: %(default)s)")
-    bench.add_argument(
-        "--steps", type=int, default=8, metavar="N", help="steps a simulated solution (default: %(default)s)"
-    )
+    bench.add_argument("--steps", type=int, default=8, metavar="N", help="for simulated: steps a solution (default: 8)")
     bench.add_argument("--solutions", type=int, metavar="N", help="how many (default: 32, simulated 48)")
     bench.add_argument("--concurrency", type=int, metavar="N", help="calls in flight (default: 64, simulated 192)")
     bench.add_argument(
