@@ -259,7 +259,7 @@ def _add_bench(commands: Any) -> None:
         "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
     )
     bench.add_argument(
-        "--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if that is there)"
+        "--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if it is there)"
     )
     bench.add_argument("--model", help="the model's name on the server, where it serves several")
     bench.add_argument("--template", help="chat template of the model")
