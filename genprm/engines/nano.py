@@ -91,9 +91,14 @@ class NanoEngine(LocalEngine):
             _ONE_THREAD.release(self)
 
 
+def shipped(model: str) -> Path:
+    """The folder of shipped weights."""
+    return Path(str(resources.files("genprm"))) / "weights" / model
+
+
 def _folder(name: str, model: str) -> Path:
     if model in SHIPPED:
-        folder = Path(str(resources.files("genprm"))) / "weights" / SHIPPED[model]
+        folder = shipped(SHIPPED[model])
         if model and Path(model).is_dir():
             raise ConfigError(
                 f"{name} is the shipped {model}, and there is a folder {model} here, too; that one is nano:./{model}"
