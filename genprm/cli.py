@@ -259,9 +259,7 @@ def _add_bench(commands: Any) -> None:
         help="loop: an engine, all at once and one call after another; simulated: the same against a server that keeps "
         "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
     )
-    bench.add_argument(
-        "--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if it is there)"
-    )
+    bench.add_argument("--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if it is there)")
     bench.add_argument("--model", help="the model's name on the server, where it serves several")
     bench.add_argument("--template", help="chat template of the model")
     bench.add_argument("-n", type=int, default=8, metavar="N", help="rationales a step (default: %(default)s)")
