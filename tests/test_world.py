@@ -16,10 +16,11 @@ from genprm.inputs import read_solutions
 from genprm.protocols.genprm import code_blocks
 from genprm.sandbox import Sandbox
 from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, examples
+from genprm.synth.world.faults import slipped
 from genprm.synth.world.problems import ancestors
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
-from genprm.synth.world.solutions import revise, slipped
+from genprm.synth.world.solutions import revise
 from genprm.synth.world.teacher import MODES, conversation, in_python
 from genprm.types import NO_ERROR
 

@@ -85,6 +85,18 @@ def make_problem(rng: random.Random, difficulty: int) -> WorldProblem:
             return problem
 
 
+def believed(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> int:
+    """What somebody with these beliefs takes a quantity for; what they have not worked out is read from the problem."""
+    return beliefs.get(place, problem.quantities[place].value)
+
+
+def names_of(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> dict[str, int]:
+    """The numbers of a quantity's form by its letters, by these beliefs."""
+    quantity = problem.quantities[place]
+    parents = (believed(problem, beliefs, parent) for parent in quantity.parents)
+    return {**dict(zip("ab", parents, strict=False)), **quantity.numbers}
+
+
 def evaluate(form: str, values: Mapping[str, int]) -> int | None:
     """The value of a relation's form; None where that is no whole number, or has a division with a remainder."""
     code, exact = _compiled(form)

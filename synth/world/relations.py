@@ -159,7 +159,8 @@ RELATIONS: tuple[Relation, ...] = (
         ("If {A} and {B} shared all their {what}, both would get the same.",
          "Shared evenly, all {what} of {A} and of {B} would make two equal parts."),
         "the even part of {A} and {B}", "{A} and {B} would each get {x} {what}", "(a + b) // 2", {},
-        name_in_code="{A}_half", because="{A} and {B} would get equal parts", wrong=("a + b", "(a - b) // 2", "a + b // 2"),
+        name_in_code="{A}_half", because="{A} and {B} would get equal parts",
+        wrong=("a + b", "(a - b) // 2", "a + b // 2"),
     ),
     # Sharing and packing
     Relation(
