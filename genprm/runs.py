@@ -82,7 +82,7 @@ class Run:
 
     def write_report(self, report: Any) -> Path:
         path = self.folder / "report.json"
-        write_whole(path, msgspec.json.format(records.to_json(report), indent=2) + b"\n")
+        write_whole(path, [msgspec.json.format(records.to_json(report), indent=2), b"\n"])
         return path
 
     def _settle(self) -> None:
@@ -90,7 +90,7 @@ class Run:
         if not path.exists():
             began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             run = {"config": self.config, "versions": versions(), "began": began}
-            write_whole(path, msgspec.json.format(records.to_json(run), indent=2) + b"\n")
+            write_whole(path, [msgspec.json.format(records.to_json(run), indent=2), b"\n"])
             return
         try:
             kept = msgspec.json.decode(path.read_bytes())["config"]
@@ -150,14 +150,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one move, so that nobody ever sees half of it."""
+def write_whole(path: Path, parts: Iterable[bytes]) -> int:
+    """Write a file in one move, so that nobody ever sees half of it; how many parts it has."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
     try:
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            for count, part in enumerate(parts, 1):
+                file.write(part)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return count
 
 
 def _visible(folder: Path) -> bool:

@@ -469,6 +469,8 @@ def test_without_matplotlib_there_are_the_figures_all_the_same(tmp_path: Path, e
             "protocol judge has no option",
         ),
         (["--option", "nonsense=1"], "protocol genprm has no option 'nonsense'"),
+        (["--option", "execute=false", "--ablation", "full", "no-run"], "--ablation no-run sets execute itself"),
+        (["--option", "verify", "--ablation", "direct"], "an option is given as NAME=VALUE, not as 'verify'"),
     ],
 )
 def test_options_that_do_not_fit(

@@ -13,6 +13,8 @@ from genprm.types import NO_ERROR, Problem, Solution
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+HELD_OUT = SPLITS[1:]
+"""Splits that no model is trained on."""
 _WITH_ASIDES = 3
 """Difficulties from here on have quantities that no step needs."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from genprm.protocols.genprm import ABLATIONS
 from genprm.protocols.policy import feedback, revise, solve
 from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
@@ -12,7 +13,7 @@ from genprm.synth.world.examples import Example, Split, example
 from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
-ABLATED: tuple[Mode, ...] = ("no-run", "analysis", "direct")
+ABLATED: tuple[Mode, ...] = tuple(mode for mode in ABLATIONS if mode != "full")
 _ABLATED_SHARE = 0.12
 
 
