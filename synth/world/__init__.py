@@ -2,6 +2,6 @@
 
 from genprm.synth.world.examples import SPLITS, Example, Split, example, examples
 from genprm.synth.world.faults import FIRST_KINDS, KINDS
-from genprm.synth.world.solutions import Step, StepTruth
+from genprm.synth.world.truth import Step, StepTruth
 
 __all__ = ["FIRST_KINDS", "KINDS", "SPLITS", "Example", "Split", "Step", "StepTruth", "example", "examples"]

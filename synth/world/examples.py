@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from genprm.synth.world.faults import ASIDE, FIRST_KINDS
 from genprm.synth.world.problems import DIFFICULTIES, WorldProblem, make_problem
-from genprm.synth.world.solutions import Form, Step, StepTruth, write_solution
+from genprm.synth.world.solutions import Form, write_solution
+from genprm.synth.world.truth import Step, StepTruth
 from genprm.types import NO_ERROR, Problem, Solution
 
 Split = Literal["train", "valid", "test"]

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from genprm.synth.world.problems import WorldProblem, believed, evaluate, names_of
+from genprm.synth.world.problems import WorldProblem, evaluate
 from genprm.synth.world.relations import Relation
+from genprm.synth.world.truth import believed, names_of
 
 Fault = Literal[
     "slip", "operation", "quantity", "reference", "misread", "dropped", "doubled", "sign", "unit", "jump", "written",

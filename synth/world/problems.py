@@ -78,23 +78,11 @@ def ancestors(quantities: Sequence[Quantity], place: int) -> frozenset[int]:
 
 
 def make_problem(rng: random.Random, difficulty: int) -> WorldProblem:
-    """A problem with 2 (difficulty 1) to 8 (difficulty 5) quantities to be worked out."""
+    """A problem whose answer needs 2 (difficulty 1) to between 5 and 8 (difficulty 5) quantities to be worked out."""
     while True:
         problem = _tried(rng, difficulty)
         if problem:
             return problem
-
-
-def believed(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> int:
-    """What somebody with these beliefs takes a quantity for; what they have not worked out is read from the problem."""
-    return beliefs.get(place, problem.quantities[place].value)
-
-
-def names_of(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> dict[str, int]:
-    """The numbers of a quantity's form by its letters, by these beliefs."""
-    quantity = problem.quantities[place]
-    parents = (believed(problem, beliefs, parent) for parent in quantity.parents)
-    return {**dict(zip("ab", parents, strict=False)), **quantity.numbers}
 
 
 def evaluate(form: str, values: Mapping[str, int]) -> int | None:

@@ -7,35 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from genprm.synth.world.faults import make_fault, other_form, place_of_fault, rounded
-from genprm.synth.world.problems import Quantity, WorldProblem, evaluate, names_of
+from genprm.synth.world.problems import Quantity, WorldProblem, evaluate
+from genprm.synth.world.truth import Step, StepTruth, names_of
 
 Form = Literal["plain", "detour", "lucky"]
 """``detour``: right, after something that was not needed, or that was corrected at once. ``lucky``: a wrong step, and
 the right answer all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepTruth:
-    """What is true of a step."""
-
-    correct: bool
-    kind: str = ""
-    """One of :data:`~genprm.synth.world.faults.KINDS`; empty for a correct step."""
-    reachable: bool = True
-    """Whether who takes all values up to here at their word can still find the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of a solution, and what it claims."""
-
-    text: str
-    place: int
-    """Of the quantity that it is about."""
-    claimed: int
-    computation: str
-    """As the step writes it; empty where it gives none."""
-    truth: StepTruth
 
 
 @dataclass(slots=True)

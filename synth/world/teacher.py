@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol
 from genprm.synth.world.problems import WorldProblem, evaluate
-from genprm.synth.world.solutions import Step
+from genprm.synth.world.truth import Step
 from genprm.types import Problem, Solution
 
 Mode = Ablation
