@@ -16,7 +16,7 @@ from genprm.eval.judging import Name, finished, judge_all
 from genprm.eval.report import sum_failures
 from genprm.eval.world_report import Trial, WorldReport, build_report
 from genprm.eval.world_show import render_report
-from genprm.eval.world_votes import Judged, to_judged
+from genprm.eval.world_votes import Judged, hold_smaller, to_judged
 from genprm.protocols import label, make_protocol
 from genprm.protocols.genprm import ABLATIONS, Ablation
 from genprm.runs import Run, default_folder
@@ -47,6 +47,11 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
     solutions = [example.solution for example in problems]
     async with critic_of(args) as critic:
         config = config_of(critic, args, solutions)
+        if args.plot and not (critic.method.n > 1 and hold_smaller(critic.method)):
+            raise ConfigError(
+                "--plot draws F1 over votes, which needs -n 2 at least, --stopping none, and neither "
+                "--stop-at-first-error nor --context first nor --protocol judge"
+            )
         critics = {name: _ablated(critic, args, name) for name in dict.fromkeys(args.ablation)}
         with Run(Path(args.run) if args.run else default_folder("world", config), config) as run:
             done = finished(run, to_judged, retry_failed=args.retry_failed)
@@ -102,7 +107,8 @@ def _pictures(report: WorldReport, folder: Path, plot: str | None) -> str:
     from genprm.eval import plots  # matplotlib is an extra
 
     found = plots.save_all(report, folder)
+    if plot and not plots.has_votes(report):
+        return f"pictures: {', '.join(map(str, found))}; not {plot}: there are no figures over votes"
     if plot:
-        plots.save(plots.votes(report), Path(plot))
-        found.append(Path(plot))
+        found.append(plots.save(plots.votes(report), Path(plot)))
     return f"pictures: {', '.join(map(str, found))}"
