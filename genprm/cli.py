@@ -162,8 +162,8 @@ def _add_world(benchmarks: Any) -> None:
         default=["full"],
         choices=Listed("genprm.protocols.genprm:ABLATIONS"),
         metavar="NAME",
-        help="what is left of the critic, one after another: %(choices)s (all of it, code that is not run, the analysis "
-        "alone, the verdict alone; default: full)",
+        help="what is left of the critic, one after another: %(choices)s (all of it, code that is not run, the "
+        "analysis alone, the verdict alone; default: full)",
     )
     world.add_argument("--run", metavar="DIR", help="the run folder (default: runs/world-… by configuration)")
     world.add_argument(

@@ -156,8 +156,9 @@ def write_whole(path: Path, parts: Iterable[bytes]) -> int:
     count = 0
     try:
         with partial.open("wb") as file:
-            for count, part in enumerate(parts, 1):
+            for part in parts:
                 file.write(part)
+                count += 1
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ import math
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.sandbox.result import Result
@@ -162,7 +162,7 @@ class GenPRMProtocol:
 
 
 Ablation = Literal["full", "no-run", "analysis", "direct"]
-ABLATIONS: Mapping[Ablation, Mapping[str, bool]] = {
+ABLATIONS: Mapping[Ablation, Mapping[str, Any]] = {
     "full": {},
     "no-run": {"execute": False},
     "analysis": {"verify": False},
