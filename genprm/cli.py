@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -258,11 +259,11 @@ def _add_bench(commands: Any) -> None:
         help="loop: an engine, all at once and one call after another; simulated: the same against a server that keeps "
         "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
     )
-    bench.add_argument("--engine", metavar="SPEC", help="for loop: the engine (default: vllm with a tiny model)")
+    bench.add_argument("--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if it is there)")
     bench.add_argument("--model", help="the model's name on the server, where it serves several")
     bench.add_argument("--template", help="chat template of the model")
     bench.add_argument("-n", type=int, default=8, metavar="N", help="rationales a step (default: %(default)s)")
-    bench.add_argument("--steps", type=int, default=8, metavar="N", help="steps a solution (default: %(default)s)")
+    bench.add_argument("--steps", type=int, default=8, metavar="N", help="for simulated: steps a solution (default: 8)")
     bench.add_argument("--solutions", type=int, metavar="N", help="how many (default: 32, simulated 48)")
     bench.add_argument("--concurrency", type=int, metavar="N", help="calls in flight (default: 64, simulated 192)")
     bench.add_argument(
@@ -274,7 +275,6 @@ def _add_bench(commands: Any) -> None:
         help="seconds that the loop one by one may take (default: 60)",
     )
     bench.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    bench.add_argument("--cache", metavar="DIR", help="where the tiny model is kept (default: the user's cache)")
     bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
 
 
@@ -293,61 +293,8 @@ def _add_train(commands: Any) -> None:
     policy = _add(tasks, "policy", "genprm.training.command:train", "train a policy on solutions and revisions")
     policy.set_defaults(task="policy")
     for task in (critic, policy):
-        _training(task)
-
-
-def _training(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(resumable=True)
-    parser.add_argument("data", nargs="+", help="files of conversations, folders of them, ids of datasets")
-    parser.add_argument("--valid", action="append", default=[], metavar="FILE", help="rows to validate on")
-    parser.add_argument("--output", required=True, metavar="DIR", help="the model goes there; begun again, it goes on")
-    model = parser.add_argument_group("model")
-    start = model.add_mutually_exclusive_group(required=True)
-    start.add_argument("--model", help="one that there is: a folder or a name on the hub")
-    start.add_argument(
-        "--new", metavar="PRESET", help="one from nothing: nano, small, mini or micro; with changes: nano,layers=4"
-    )
-    model.add_argument("--lora", type=int, metavar="RANK", help="train adapters on all linear layers")
-    model.add_argument("--lora-alpha", type=int, metavar="N", help="(default: twice the rank)")
-    model.add_argument("--merge", action="store_true", help="with --lora: write whole weights, not an adapter")
-    model.add_argument("--save-dtype", choices=["float32", "bfloat16", "float16"], help="of the weights written")
-    _batching(parser.add_argument_group("batches"))
-    _optimisation(parser.add_argument_group("optimisation"))
-    pace = parser.add_argument_group("validation and checkpoints")
-    pace.add_argument("--eval-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
-    pace.add_argument("--save-every", type=int, metavar="N", help="updates (default: a tenth of the run)")
-    pace.add_argument("--log-every", type=int, default=10, metavar="N", help="updates (default: %(default)s)")
-    pace.add_argument(
-        "--patience", type=int, metavar="N", help="end after N validations without a better loss, and keep the best"
-    )
-
-
-def _batching(group: Any) -> None:
-    group.add_argument(
-        "--batch-tokens", type=int, default=8192, metavar="N", help="of an update, all processes (default: %(default)s)"
-    )
-    group.add_argument(
-        "--micro-tokens", type=int, default=4096, metavar="N", help="at once in a process (default: %(default)s)"
-    )
-    group.add_argument("--max-length", type=int, metavar="N", help="rows with more tokens are left out, and counted")
-    group.add_argument("--packing", action="store_true", help="several rows in one sequence, none of them cut")
-    group.add_argument("--curriculum", action="store_true", help="rows with a low difficulty first")
-    group.add_argument(
-        "--precision", default="auto", choices=["auto", "bf16", "fp32"], help="of calculation (default: %(default)s)"
-    )
-    group.add_argument("--checkpointing", action="store_true", help="calculate twice, for less memory")
-
-
-def _optimisation(group: Any) -> None:
-    group.add_argument("--epochs", type=float, default=1.0, metavar="X", help="(default: %(default)s)")
-    group.add_argument("--updates", type=int, metavar="N", help="instead of --epochs")
-    group.add_argument("--lr", type=float, help="learning rate (default: 3e-3 new, 2e-4 LoRA, 1e-5 full)")
-    group.add_argument("--optim", choices=["muon", "adamw"], help="(default: muon for a new model, else adamw)")
-    group.add_argument("--schedule", default="cosine", choices=["cosine", "linear", "constant"], help="(cosine)")
-    group.add_argument("--warmup", type=float, default=0.03, metavar="SHARE", help="of updates (default: %(default)s)")
-    group.add_argument("--weight-decay", type=float, metavar="X", help="(default: 0.1 for a new model, else 0)")
-    group.add_argument("--clip", type=float, default=1.0, metavar="NORM", help="gradients (default: %(default)s)")
-    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+        task.set_defaults(resumable=True)
+        training(task)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,29 @@ stand for ``problem``, and one text as ``solution``, ``response`` or ``completio
 :func:`genprm.splitting.split_steps`. A row without an id gets ``{file stem}-{n}``, n from 0. Other fields are ignored.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from genprm.errors import InputError
-from genprm.rows import ROW_SUFFIXES, Row, decode_json, decode_text, describe, read_hub, read_rows, read_text
+from genprm.rows import (
+    ROW_SUFFIXES,
+    TEXT_SUFFIXES,
+    Row,
+    decode_json,
+    decode_text,
+    describe,
+    is_hub_id,
+    read_hub,
+    read_rows,
+    read_text,
+    row_files,
+)
 from genprm.splitting import split_answer, split_document, split_steps
 from genprm.types import NO_ERROR, Problem, Solution
 
-TEXT_SUFFIXES = (".txt", ".md", ".markdown")
-
 _PROBLEM = ("problem", "question")
 _SOLUTION = ("solution", "response", "completion")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 _Placed = tuple[str, Solution]  # where it stands, for errors
 
@@ -83,7 +91,7 @@ def _read(source: str, split: str | None, problem: str | None) -> Iterator[_Plac
     elif path.exists():
         _choose({path.stem}, split, source)
         yield from _read_file(path, problem)
-    elif _HUB_ID.fullmatch(source) and path.suffix.lower() not in ROW_SUFFIXES + TEXT_SUFFIXES:
+    elif is_hub_id(source):
         for name, rows in read_hub(source, split).items():
             yield from _rows(rows, name, problem)
     else:
@@ -91,17 +99,14 @@ def _read(source: str, split: str | None, problem: str | None) -> Iterator[_Plac
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """The files of rows in a folder, by stem, in the order of their names."""
+    """The files of rows in a folder, by stem."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in ROW_SUFFIXES and not path.name.startswith("."):
-            if path.stem in files:
-                raise InputError(
-                    f"two files for the split {path.stem!r}: {files[path.stem].name}, {path.name}", str(folder)
-                )
-            files[path.stem] = path
-    if not files:
-        raise InputError(f"the folder holds no {', '.join(ROW_SUFFIXES)} file", str(folder))
+    for path in row_files(folder):
+        if path.stem in files:
+            raise InputError(
+                f"two files for the split {path.stem!r}: {files[path.stem].name}, {path.name}", str(folder)
+            )
+        files[path.stem] = path
     return files
 
 

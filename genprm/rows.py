@@ -15,7 +15,9 @@ import msgspec
 from genprm.errors import InputError, MissingExtra
 
 ROW_SUFFIXES = (".json", ".jsonl", ".parquet")
+TEXT_SUFFIXES = (".txt", ".md", ".markdown")
 
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _T = TypeVar("_T")
 
 
@@ -72,6 +74,21 @@ def describe(value: object) -> str:
             return "an object"
         case _:
             return f"a value of type {type(value).__name__}"
+
+
+def row_files(folder: Path) -> list[Path]:
+    """The files of rows in a folder, in the order of their names, without hidden ones. Raises InputError: there are
+    none."""
+    shown = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    files = [path for path in shown if path.suffix.lower() in ROW_SUFFIXES]
+    if not files:
+        raise InputError(f"the folder holds no {', '.join(ROW_SUFFIXES)} file", str(folder))
+    return files
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether it can be the id of a dataset (owner/name), which the name of a file of rows or text cannot."""
+    return bool(_HUB_ID.fullmatch(source)) and not source.lower().endswith(ROW_SUFFIXES + TEXT_SUFFIXES)
 
 
 def read_rows(path: Path) -> list[Row]:

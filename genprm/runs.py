@@ -45,10 +45,7 @@ class Run:
         self.config = dict(config)
         self.results = folder / results
         self._option = option
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file; a run needs a folder")
-        if folder.is_dir() and not (folder / "run.json").exists() and _visible(folder):
-            raise ConfigError(f"{folder} holds files, but no run; name another folder with {option}")
+        require_fitting(folder, self.config, option)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -87,22 +84,37 @@ class Run:
 
     def _settle(self) -> None:
         path = self.folder / "run.json"
-        if not path.exists():
-            began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            run = {"config": self.config, "versions": versions(), "began": began}
-            write_whole(path, [msgspec.json.format(records.to_json(run), indent=2), b"\n"])
+        if path.exists():  # another process may have been quicker
+            require_fitting(self.folder, self.config, self._option)
             return
-        try:
-            kept = msgspec.json.decode(path.read_bytes())["config"]
-        except (msgspec.MsgspecError, KeyError, TypeError):
-            raise InputError(
-                f"this is no run.json; remove the folder or name another with {self._option}", str(path)
-            ) from None
-        wanted = msgspec.json.decode(records.to_json(self.config))
-        for name in sorted(kept.keys() | wanted.keys(), key=lambda name: (name in _DIGESTS, name)):
-            if kept.get(name) != wanted.get(name):
-                change = _DIGESTS.get(name) or f"with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}"
-                raise ConfigError(f"{self.folder} was begun {change}; name another folder with {self._option}")
+        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        run = {"config": self.config, "versions": versions(), "began": began}
+        write_whole(path, [msgspec.json.format(records.to_json(run), indent=2), b"\n"])
+
+
+def require_fitting(folder: Path, config: Config, option: str = "--run") -> None:
+    """Whether a run of this configuration can be kept in ``folder``, by what is there; nothing is written.
+
+    Raises:
+        ConfigError: it holds a run with another configuration, or something else.
+        InputError: its ``run.json`` cannot be read.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; a run needs a folder")
+    path = folder / "run.json"
+    if not path.exists():
+        if folder.is_dir() and _visible(folder):
+            raise ConfigError(f"{folder} holds files, but no run; name another folder with {option}")
+        return
+    try:
+        kept = msgspec.json.decode(path.read_bytes())["config"]
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        raise InputError(f"this is no run.json; remove the folder or name another with {option}", str(path)) from None
+    wanted = msgspec.json.decode(records.to_json(config))
+    for name in sorted(kept.keys() | wanted.keys(), key=lambda name: (name in _DIGESTS, name)):
+        if kept.get(name) != wanted.get(name):
+            change = _DIGESTS.get(name) or f"with {name} = {kept.get(name)!r}, now it is {wanted.get(name)!r}"
+            raise ConfigError(f"{folder} was begun {change}; name another folder with {option}")
 
 
 def default_folder(name: str, config: Config) -> Path:

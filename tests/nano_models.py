@@ -11,18 +11,21 @@ from safetensors.numpy import save_file
 
 from genprm.engines.nano_config import LlamaConfig, read_config
 from genprm.engines.nano_tokenizer import _LETTERS
+from genprm.engines.templates import CHATML
 
 CONTROL = ("<|im_end|>", "<|im_start|>")
 FIXED = ("<analyze>\nLet's analyze the Paragraph ", "</analyze>\n", "}$\n</output>\n")
-WORDS = ("Yes", "No", "Ġstep", "Ġthe", "print", "is", "Ġis", "ĊĊ", "ĠĠ", "Ġ7")
+WORDS = ("Yes", "No", "Ġstep", "Ġthe", "print", "is", "Ġis", "ĊĊ", "ĠĠ", "Ġ7", "Ġ120", "205")
 
 Tensors = dict[str, NDArray[np.float32]]
 
 
-SINGLE_DIGITS: dict[str, dict[str, Any]] = {
+DIGITS: dict[str, dict[str, Any]] = {
     "bare": {"type": "Digits", "individual_digits": True},
     "with their blank": {"type": "Split", "pattern": {"Regex": r" ?\p{N}"}, "behavior": "Isolated", "invert": False},
+    "three": {"type": "Split", "pattern": {"Regex": r" ?\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
 }
+"""Ways to cut numbers."""
 
 
 def tokenizer_json(digits: str = "bare") -> dict[str, Any]:
@@ -41,7 +44,7 @@ def tokenizer_json(digits: str = "bare") -> dict[str, Any]:
     return {
         "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SINGLE_DIGITS[digits], words]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS[digits], words]},
         "post_processor": None,
         "decoder": words,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": None, "byte_fallback": False},
@@ -69,7 +72,7 @@ def make_nano(folder: Path, kind: str = "float32", config: Mapping[str, object] 
     } | dict(config or {})
     (folder / "config.json").write_text(json.dumps(fields))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    settings = {"eos_token": CONTROL[0], "chat_template": "{# ChatML #}<|im_start|>…"}
+    settings = {"eos_token": CONTROL[0], "chat_template": CHATML}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     rng = np.random.default_rng(0)
     shapes = read_config(folder).shapes()

@@ -5,7 +5,6 @@ import asyncio
 import io
 import json
 import math
-import random
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -25,7 +24,7 @@ from genprm.eval.bench.batching import Batcher
 from genprm.eval.bench.command import command
 from genprm.eval.bench.latency import Device, Latency, Shape
 from genprm.eval.bench.prefixes import BLOCK_CHARS, BLOCK_TOKENS, PrefixCache, tokens_of
-from genprm.eval.bench.prose import WRONG_MARK, rationale, solutions
+from genprm.eval.bench.prose import WRONG_MARK, solutions
 from genprm.eval.bench.replies import TOKENS_A_STEP, Author, logprobs_of
 from genprm.eval.bench.report import Report, Row, number
 from genprm.eval.bench.sequential import Sequential
@@ -55,16 +54,6 @@ def test_only_the_marked_step_of_a_made_solution_is_wrong() -> None:
             is_true = int(result) == (int(left) + int(right) if sign == "+" else int(left) - int(right))
             assert is_true == (number_ != solution.first_error) == (not step.endswith(WRONG_MARK))
     assert 60 < sum(solution.first_error == NO_ERROR for solution in made) < 140
-
-
-def test_a_made_rationale_is_of_one_mind() -> None:
-    rng = random.Random(0)
-    for right in (True, False) * 20:
-        parts = rationale(rng, right, sentences=3)
-        assert parts.analysis.startswith("Good," if right else "Odd,")
-        assert (" But " in parts.analysis) == (not right)
-        assert ("{Yes}" in parts.closing, "{No}" in parts.closing) == (right, not right)
-        compile(parts.code.removesuffix("```\n"), "check", "exec")
 
 
 # --- the model of a GPU --------------------------------------------------------------------------------------------

@@ -560,7 +560,8 @@ def test_schema_is_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "doctor", "schema"]
+    "command",
+    ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "train critic", "doctor", "schema"],
 )
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:
     took = []

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from genprm.engines.nano import NanoEngine
 from genprm.engines.nano_config import read_config, read_tensors
 from genprm.engines.nano_model import PASS, Llama
 from genprm.engines.sampling import Shortlist
+from genprm.engines.templates import CHATML
 from genprm.errors import ConfigError, EngineUnavailable, PromptTooLong
 from genprm.types import Message, Prompt, Sampling
 from tests.nano_models import logprobs, make_nano
@@ -201,16 +203,33 @@ def test_seeds_stops_seams_and_the_window(folder: Path) -> None:
     with_engine(folder, work, max_model_len=100)
 
 
-def test_matrix_products_take_one_thread_while_it_is_open(folder: Path) -> None:
-    def threads() -> set[int]:
-        return {int(one["num_threads"]) for one in threadpool_info() if one["user_api"] == "blas"}
+def threads() -> set[int]:
+    return {int(one["num_threads"]) for one in threadpool_info() if one["user_api"] == "blas"}
 
+
+def test_matrix_products_take_one_thread_while_it_is_open(folder: Path) -> None:
     async def work(_: NanoEngine) -> set[int]:
         return threads()
 
     with threadpool_limits(2, "blas"):
         assert with_engine(folder, work) == {1}
         assert threads() == {2}
+
+
+def test_two_engines_share_the_limit_of_threads(folder: Path) -> None:
+    """Whichever is closed first, it holds until the last one is, and then is as it was before."""
+
+    async def run(last: int) -> list[set[int]]:
+        engines = [await NanoEngine.load(str(folder)) for _ in range(2)]
+        found = [threads()]
+        for engine in (engines[1 - last], engines[1 - last], engines[last]):
+            await engine.close()
+            found.append(threads())
+        return found
+
+    with threadpool_limits(2, "blas"):
+        for last in (0, 1):
+            assert asyncio.run(run(last)) == [{1}, {1}, {1}, {2}]
 
 
 def test_closing_twice_is_safe(folder: Path) -> None:
@@ -313,8 +332,15 @@ DAMAGE = {
     ),
     "no tokenizer": (without("tokenizer.json"), r"tokenizer\.json: No such file"),
     "torn settings": (torn("tokenizer_config.json"), r"tokenizer_config\.json: "),
-    "no template": (changed("tokenizer_config.json", {"chat_template": None}), "no chat template; say --template"),
-    "another template": (changed("tokenizer_config.json", {"chat_template": "[INST]"}), "no chat template"),
+    "no template": (
+        changed("tokenizer_config.json", {"chat_template": None}),
+        "no chat template that is followed",
+    ),
+    "another template": (changed("tokenizer_config.json", {"chat_template": "[INST]"}), "no chat template that is"),
+    "one like ChatML": (
+        changed("tokenizer_config.json", {"chat_template": "<|im_start|>system\nYou are Qwen.<|im_end|>\n" + CHATML}),
+        "no chat template that is followed here; say --template, one of deepseek-r1, chatml",
+    ),
 }
 
 
@@ -325,6 +351,27 @@ def test_folders_that_are_not_taken_say_why(tmp_path: Path, what: str) -> None:
     damage(folder)
     with pytest.raises(ConfigError, match=message):
         opened(f"nano:{folder}")
+
+
+def test_names_of_shipped_models_hide_no_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="nano:nano: there is no folder nano"):
+        opened("nano:nano")
+    for name in ("nano", "policy"):
+        (tmp_path / name).symlink_to(folder)
+    assert opened("nano") == "nano"
+    assert opened("nano:nano", max_model_len="64") == "nano:nano"
+    assert opened("nano:./policy") == "nano:./policy"
+    with pytest.raises(ConfigError, match=r"a folder policy here, too; that one is nano:\./policy"):
+        opened("nano:policy")
+
+
+@pytest.mark.parametrize("known", [{}, {"AVX512_SKX": False}, {"X86_V4": True}, {"AVX512_SKX": True}, None], ids=str)
+def test_what_numpy_does_not_tell_is_no_error(known: dict[str, bool] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "_core", SimpleNamespace(_multiarray_umath=SimpleNamespace(__cpu_features__=known or {})))
+    if known is None:
+        monkeypatch.delattr(np, "_core")
+    assert nano_model._likes_blocks() is any((known or {}).values())
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

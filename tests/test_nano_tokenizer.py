@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from genprm.engines.nano_tokenizer import NanoTokenizer
 from genprm.engines.rendering import Renderer
-from genprm.engines.templates import chatml
+from genprm.engines.templates import CHATML, chatml
 from genprm.errors import ConfigError
 from genprm.types import Message, Prompt
-from tests.nano_models import CONTROL, FIXED, SINGLE_DIGITS, make_nano, tokenizer_json
+from tests.nano_models import CONTROL, DIGITS, FIXED, make_nano, tokenizer_json
 
 END, START = CONTROL
 
@@ -54,6 +54,11 @@ def test_each_digit_is_a_token(nano: NanoTokenizer) -> None:
 def test_a_digit_may_take_its_blank_along(tmp_path: Path) -> None:
     tokenizer = written(tmp_path, pre_tokenizer=tokenizer_json("with their blank")["pre_tokenizer"])
     assert words(tokenizer, "is  77 7,  8x") == ["is", " ", " 7", "7", " 7", ",", " ", " ", "8", "x"]
+
+
+def test_numbers_may_be_cut_into_threes(tmp_path: Path) -> None:
+    tokenizer = written(tmp_path, pre_tokenizer=tokenizer_json("three")["pre_tokenizer"])
+    assert words(tokenizer, "is  120205 1205,7 77") == ["is", " ", " 120", "205", " 120", "5", ",", "7", " 7", "7"]
 
 
 def test_added_tokens_are_found_whole_and_placed(nano: NanoTokenizer) -> None:
@@ -132,7 +137,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "metaspace": ({"pre_tokenizer": {"type": "Metaspace"}}, "not ByteLevel"),
     "another before": (
         {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split"}, {"type": "ByteLevel"}]}},
-        "other than ByteLevel and single digits",
+        "other than ByteLevel and one that cuts off digits",
     ),
     "another decoder": ({"decoder": {"type": "WordPiece"}}, "decoder is not ByteLevel"),
     "blanks taken": ({"added_tokens": [{"id": 0, "content": "x", "lstrip": True}]}, "take the blanks"),
@@ -158,6 +163,9 @@ HOSTILE = [
     "{}\\",
     "é́ñ",
     "𝟘𝟙",
+    " 1234567",
+    "  12 3456",
+    "1½٣४٥ 99",
     "ab" * 40,
 ]
 
@@ -179,20 +187,23 @@ def both(folder: Path, tokenizer: Any) -> tuple[NanoTokenizer, Any]:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[NanoTokenizer, Any]]:
-    """Of a tokenizer that was learned from text, one with few bytes, and the handmade ones with single digits."""
+    """Of tokenizers that were learned from text, one with few bytes, and the handmade ones with cut numbers."""
     pytest.importorskip("transformers", reason="needs the extra hf")
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from tests.tiny_models import CHATML, make_tokenizer
+    from genprm.training.new import new_tokenizer, shape_named
+    from tests.tiny_models import WORDS, make_tokenizer
 
-    made = []
-    for digits in SINGLE_DIGITS:
+    made = [new_tokenizer(shape_named(f"micro,vocabulary=700,digits={n}"), [WORDS]) for n in (1, 2, 3)]
+    for digits in DIGITS:
         backend = Tokenizer.from_str(json.dumps(tokenizer_json(digits)))
         made.append(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, chat_template=CHATML))
     added = make_tokenizer("chatml")
     added.add_tokens(["    ", "<table>", "\n\n", "é "])
     tokenizers = [make_tokenizer("deepseek-r1"), make_tokenizer("chatml", ascii_only=True), added, *made]
+    for one in tokenizers[1:]:
+        one.chat_template = CHATML
     return [both(tmp_path_factory.mktemp("tokenizers") / str(at), one) for at, one in enumerate(tokenizers)]
 
 
@@ -200,6 +211,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[NanoTokenizer,
 @settings(max_examples=2000)
 @given(text=pieces([*CONTROL, *FIXED, "<think>", "</think>", "<｜User｜>", "    ", "<table>", "é "]))
 @example("".join(HOSTILE))
+@example(" ".join(map(str, range(0, 20000, 37))))
 def test_ids_and_texts_are_those_of_the_package(pairs: list[tuple[NanoTokenizer, Any]], text: str) -> None:
     for ours, theirs in pairs:
         ids, places = ours.encode(text)

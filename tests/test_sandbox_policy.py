@@ -316,6 +316,12 @@ def test_damaged_checks_get_an_answer(data: st.DataObject) -> None:
     check_reasons(review(code[:place] + data.draw(st.text(max_size=5)) + code[place + 1 :]))
 
 
+def test_names_that_are_texts_are_shown_in_one_line() -> None:
+    reasons = review("import operator\noperator.attrgetter('__class__.__\x1f\x85ro__')(x)")
+    assert any("__\\x1f\\x85ro__" in reason for reason in reasons)
+    check_reasons(reasons)
+
+
 def test_honest_blocks_are_admitted(shared_data: Callable[[str], Path]) -> None:
     """At least 98 in 100 of what models wrote while solving problems."""
     blocks = honest_blocks(shared_data)

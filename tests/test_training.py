@@ -1,6 +1,7 @@
 """Training with real models, small ones: what is learnt, from which tokens, and what a killed run comes to."""
 
 import asyncio
+import copy
 import json
 import os
 import random
@@ -20,12 +21,13 @@ pytest.importorskip("accelerate", reason="needs the extra train")
 
 import torch
 from torch.nn import functional
+from transformers import TrainingArguments
 
 from genprm.api import open_critic
 from genprm.cli import main
 from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Renderer
-from genprm.engines.templates import chatml
+from genprm.engines.templates import CHATML, chatml
 from genprm.errors import ConfigError, InputError
 from genprm.protocols.chat import ChatProtocol, joined
 from genprm.protocols.genprm import ANALYZE, VERIFY, GenPRMProtocol
@@ -34,8 +36,11 @@ from genprm.training import attention
 from genprm.training.conversations import Conversation, read_conversations
 from genprm.training.encoding import Encoder, Example, encode_all
 from genprm.training.loop import Collator, _loss_sum, _select_before_head
+from genprm.training.models import weights_kind
 from genprm.training.new import FIXED, Shape, new_model, new_tokenizer, shape_named
 from genprm.training.optimizers import optimizer_for
+from genprm.training.options import Options
+from genprm.training.run import _arguments
 from genprm.types import Completion, Critique, Message, Problem, Prompt, Sampling, Solution
 from tests.training_rows import TINY, direct_rows, full_rows, solution
 
@@ -134,6 +139,16 @@ def trained_text(tokenizer: Any, example: Example) -> str:
     return "|".join(decode(run, skip_special_tokens=False) for run in runs if run)
 
 
+def whole_text(tokenizer: Any, example: Example) -> str:
+    return str(tokenizer.backend_tokenizer.decode(list(example.ids), skip_special_tokens=False))
+
+
+def with_template(tokenizer: Any, template: str) -> Any:
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = template
+    return other
+
+
 def test_loss_is_on_the_models_own_tokens(full: list[Conversation], tokenizer: Any, examples: list[Example]) -> None:
     for row, example in zip(full, examples, strict=True):
         rationales = [m.content for m in row.messages if m.role == "assistant"]
@@ -186,13 +201,52 @@ def test_control_tokens_that_a_row_spells_stay_letters(tokenizer: Any) -> None:
 
 
 def test_a_template_that_changes_the_words_is_refused(tokenizer: Any) -> None:
-    import copy
-
-    shouting = copy.deepcopy(tokenizer)
-    shouting.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | upper")
-    row = Conversation((Message("user", "q"), Message("assistant", "quiet")), "rows.jsonl:7")
+    shouting = with_template(tokenizer, CHATML.replace("message['content']", "message['content'] | upper"))
+    row = Conversation((Message("user", "Q"), Message("assistant", "quiet")), "rows.jsonl:7")
     with pytest.raises(InputError, match=r"rows.jsonl:7, field messages\[1\].content: the chat template"):
         Encoder(Renderer(HfTokenizer(shouting)), "policy").encode(row, random.Random(0))
+    deaf = with_template(tokenizer, CHATML.replace("message['content']", "('…' if loop.last else message['content'])"))
+    with pytest.raises(ConfigError, match="does not show what the assistant says"):
+        Encoder(Renderer(HfTokenizer(deaf)), "policy")
+
+
+THINKING = (
+    "{% set ns = namespace(asked=0) %}"
+    "{% for m in messages %}{% if m.role == 'user' %}{% set ns.asked = loop.index0 %}{% endif %}{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.index0 > ns.asked %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content.strip('\n') }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As that of Qwen3: only the last turn has a thought."""
+
+
+def test_templates_that_write_the_last_turn_otherwise(full: list[Conversation], tokenizer: Any) -> None:
+    renderer = Renderer(HfTokenizer(with_template(tokenizer, THINKING)))
+    turns = (
+        Message("user", "assistant\n"),
+        Message("assistant", "\nno"),
+        Message("user", "u"),
+        Message("assistant", "no"),
+    )
+    example = Encoder(renderer, "policy").encode(Conversation(turns, "here"), random.Random(0))
+    assert whole_text(tokenizer, example) == (
+        "<|im_start|>user\nassistant<|im_end|>\n<|im_start|>assistant\nno<|im_end|>\n"
+        "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nno<|im_end|>\n"
+    )
+    asked = renderer.render(Prompt(turns[:-1]), 10**6, 0)
+    assert tuple(example.ids[: len(asked.ids)]) == asked.ids
+    assert trained_text(tokenizer, example) == "<think>\n\n</think>\n\nno<|im_end|>"
+
+    row = next(row for row in full if len(row.messages) > 4)
+    earlier = [i for i, m in enumerate(row.messages) if m.role == "assistant"]
+    example = Encoder(renderer, "genprm").encode(row, random.Random(0))
+    assert "<think>" not in whole_text(tokenizer, example), "it is continued right after the user's words"
+    asked = renderer.render(Prompt(row.messages[:-1], opening=ANALYZE.format(t=len(earlier))), 10**6, 0)
+    closed = random.Random()
+    closed.random = lambda: 1.0  # type: ignore[method-assign]
+    example = Encoder(renderer, "genprm").encode(row, closed)
+    assert tuple(example.ids[: len(asked.ids)]) == asked.ids
 
 
 class Writer:
@@ -400,12 +454,21 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path, rows: Path) -> N
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "report.json").exists()
+    torn = checkpoint.parents[1] / "checkpoint-39"  # as one that it was writing
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"")
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as journal:  # as what it told before
+        journal.write('{"update": 38, "loss": 1.0}\n{"update": 39')
     assert train(*words, "--output", tmp_path / "killed") == 0
+    assert not torn.exists()
     whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
     updates = [entry["update"] for entry in metrics(tmp_path / "killed")]
+    assert updates == sorted(set(updates))
     assert updates[-1] == 40
-    assert updates.count(2) == 1  # it went on, and did not begin again
+    assert (tmp_path / "killed" / "start").is_dir()
+    state = json.loads((tmp_path / "killed" / "checkpoints" / "checkpoint-40" / "trainer_state.json").read_text())
+    assert state["log_history"][0]["step"] == 2, "it went on, and did not begin again"
 
 
 @pytest.fixture(scope="module")
@@ -437,6 +500,21 @@ def test_an_adapter_in_vllm_gives_the_same_verdicts(adapter: Path) -> None:
     assert [p for _, p in in_vllm] == pytest.approx([p for _, p in in_hf], abs=0.03)
 
 
+def test_an_adapter_is_not_trained_on(
+    tmp_path: Path, adapter: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("critic", rows, "--model", adapter, "--output", tmp_path / "out") == 2
+    assert "is an adapter, which is not trained on; name the model" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_in_the_home_folder(tmp_path: Path, base: Path, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(base.parent))
+    words = ["--model", f"~/{base.name}", "--updates", "1", *QUICK]
+    assert train("critic", rows, "--output", tmp_path / "out", *words) == 0
+    assert weights(tmp_path / "out")["model.norm.weight"].dtype == torch.float16, "as those that it began with"
+
+
 def test_early_stopping_keeps_the_best(tmp_path: Path, base: Path, valid: Path) -> None:
     """Rows that teach the opposite of the validation rows: it can only get worse."""
     opposite = direct_rows(tmp_path / "opposite.jsonl", 100, seed=5, wrong="!surely")
@@ -447,6 +525,20 @@ def test_early_stopping_keeps_the_best(tmp_path: Path, base: Path, valid: Path) 
     assert report["updates"] < 40
     assert report["valid_loss"] == pytest.approx(min(losses))
 
+    def again() -> dict[str, Any]:
+        """As if it had been killed just before it reported."""
+        (tmp_path / "out" / "report.json").unlink()
+        assert train("critic", opposite, "--valid", valid, "--output", tmp_path / "out", *words) == 0
+        found: dict[str, Any] = json.loads((tmp_path / "out" / "report.json").read_text())
+        return found
+
+    assert again() == report, "it had ended"
+    last = tmp_path / "out" / "checkpoints" / f"checkpoint-{report['updates']}" / "trainer_state.json"
+    state = json.loads(last.read_text())
+    state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"] = 1
+    last.write_text(json.dumps(state))
+    assert again()["updates"] == report["updates"] + 2, "it had waited once"
+
 
 def test_rows_that_are_too_long_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = full_rows(tmp_path / "rows.jsonl", 30)
@@ -456,7 +548,56 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tmp_path: Path, capsys:
     assert 0 < report["left_out"] < 30
     assert f"{report['left_out']} of 30 rows have more than 100 tokens" in capsys.readouterr().err
     assert train("critic", rows, "--output", tmp_path / "none", *words[: -len(QUICK)], "--max-length", "5") == 2
-    assert "none of the 30 rows" in capsys.readouterr().err
+    assert "none of the 30 rows has" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_rows_to_validate_on_that_are_too_long_are_counted_too(
+    tmp_path: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The window is the least of the model's and what is asked for."""
+    words = ["critic", rows, "--new", f"{TINY},window=150", "--max-length", "1000", "--updates", "2", *QUICK]
+    long = full_rows(tmp_path / "long.jsonl", 30)
+    assert train(*words, "--valid", long, "--output", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["rows"], report["left_out"], report["valid_rows"]) == (400, 0, 30)
+    assert 0 < report["valid_left_out"] < 30
+    assert f"{report['valid_left_out']} of 30 rows to validate on have more than 150 tokens" in capsys.readouterr().err
+    longest = [line for line in long.read_text().splitlines() if len(json.loads(line)["messages"]) > 6]
+    long.write_text("\n".join(longest))
+    assert train(*words, "--valid", long, "--output", tmp_path / "none") == 2
+    assert "rows to validate on has at most 150 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--new", "giant"], "no preset 'giant'"),
+        (["--new", f"{TINY},vocabulary=270"], "no room for words"),
+        (["--model", "./nowhere"], "no such folder"),
+        (["--new", TINY, "--max-length", "5"], "none of the 400 rows"),
+    ],
+)
+def test_what_is_refused_leaves_the_folder_free(
+    tmp_path: Path, rows: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("critic", rows, *words, "--output", tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_takes_one_gpu_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two(args: TrainingArguments) -> torch.device:
+        args._n_gpu = 2
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(two))
+    assert _arguments(Options("genprm", new=TINY), tmp_path).n_gpu == 1
+
+
+def test_what_is_calculated_in_float32_has_its_weights_in_it() -> None:
+    made = [Options("policy", model="m", lora=lora, precision=p) for lora in (8, None) for p in ("auto", "fp32")]
+    assert [weights_kind(options) for options in made] == ["auto", "float32", "float32", "float32"]
 
 
 @pytest.mark.parametrize("words", [["policy"], ["critic", "--protocol", "chat"], ["critic", "--curriculum"]])
@@ -476,7 +617,9 @@ def test_checkpointing_and_bf16_change_little(tmp_path: Path, base: Path, rows: 
     assert losses[1] != losses[0]
 
 
-def test_two_processes_come_to_what_one_comes_to(tmp_path: Path, rows: Path, valid: Path) -> None:
+def test_two_processes_come_to_what_one_comes_to(
+    tmp_path: Path, rows: Path, valid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["train", "critic", rows, "--valid", valid, "--new", TINY, "--updates", "6", *QUICK]
     assert main([*map(str, words), "--output", str(tmp_path / "one")]) == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "genprm", *map(str, words)]
@@ -491,5 +634,8 @@ def test_two_processes_come_to_what_one_comes_to(tmp_path: Path, rows: Path, val
     assert ended.stderr.count("6 updates, validation loss") == 1  # only the first process speaks
     one, two = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two"))
     assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=1e-3)
+    (tmp_path / "two" / "report.json").unlink()
+    assert main([*map(str, words), "--output", str(tmp_path / "two")]) == 2
+    assert "was begun with processes = 2, now it is 1" in capsys.readouterr().err
     found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
     assert all(torch.allclose(found[name], expected[name], atol=2e-3) for name in expected)

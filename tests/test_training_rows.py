@@ -2,12 +2,13 @@
 
 import json
 import random
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genprm.cli import main
+from genprm.cli import _parser, main
 from genprm.errors import ConfigError, InputError
 from genprm.training.conversations import read_conversations
 from genprm.training.new import PRESETS, shape_named
@@ -87,7 +88,7 @@ def test_the_run_is_refused_before_it_begins(tmp_path: Path, capsys: pytest.Capt
     assert not out.exists()
 
 
-@pytest.mark.parametrize("source", ["no/such/file.jsonl", "/no/such", "rows", "a/b/c"])
+@pytest.mark.parametrize("source", ["no/such/file.jsonl", "no/such.jsonl", "/no/such", "rows", "a/b/c", "a/b.md:test"])
 def test_a_source_that_is_not_there(source: str) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         read_conversations([source])
@@ -96,6 +97,34 @@ def test_a_source_that_is_not_there(source: str) -> None:
 def test_a_folder_without_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no"):
         read_conversations([tmp_path])
+
+
+def test_hidden_files_of_a_folder_are_left_alone(tmp_path: Path) -> None:
+    written(tmp_path, {"messages": GOOD}).with_name(".rows.jsonl").write_text("torn")
+    assert len(read_conversations([tmp_path])) == 1
+
+
+def test_of_a_dataset_only_train_is_read_unless_another_split_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    for split, n in {"train": 1, "validation": 2, "test": 3}.items():
+        written(tmp_path, *[{"messages": GOOD}] * n).rename(tmp_path / f"{split}.jsonl")
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: load(str(tmp_path), **options))
+    found = {name: read_conversations([name]) for name in ("a/b", "a/b:test", "a/b:train,validation")}
+    assert [len(rows) for rows in found.values()] == [1, 3, 3]
+    assert found["a/b:test"][0].where == "a/b:test[0]"
+    with pytest.raises(InputError, match=r"a/b: .*nothing"):
+        read_conversations(["a/b:nothing"])
+
+
+def test_a_curriculum_needs_difficulties(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, {"messages": GOOD, "difficulty": 0}, {"messages": GOOD}, {"messages": GOOD})
+    words = ["train", "policy", str(path), "--new", "micro", "--output", str(tmp_path / "out"), "--curriculum"]
+    assert main(words) == 2
+    assert f"{path}:2, field difficulty: --curriculum needs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -141,6 +170,14 @@ def test_processes_share_every_update() -> None:
     assert make_plan(LENGTHS, Batching(8192, 4096), updates=5, ranks=3).per_update % 3 == 0
 
 
+@pytest.mark.parametrize(("batching", "ranks"), [(Batching(8192, 4096), 8), (Batching(2048, 4096), 1)])
+def test_an_update_has_about_its_tokens_whatever_a_process_could_take(batching: Batching, ranks: int) -> None:
+    plan = make_plan(LENGTHS, batching, updates=40, ranks=ranks)
+    sizes = [max(LENGTHS[row] for row in micro) * len(micro) for micro in plan.micros]
+    assert plan.per_update % ranks == 0
+    assert 0.7 * batching.batch_tokens < sum(sizes) / 40 < 1.2 * batching.batch_tokens
+
+
 def test_epochs_differ_in_order() -> None:
     plan = make_plan(LENGTHS, Batching(), epochs=2)
     half = len(plan.micros) // 2
@@ -181,6 +218,7 @@ def test_a_preset_with_changes() -> None:
         ("nano,layers=0", "at least 1"),
         ("nano,heads=5", "multiple"),
         ("nano,kv_heads=3", "multiple"),
+        ("nano,digits=4", "digits is at most 3"),
         ("", "no preset ''"),
     ],
 )
@@ -205,6 +243,27 @@ def test_a_shape_that_does_not_fit(text: str, message: str) -> None:
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_options({"task": "genprm", **options})
+
+
+def namespace(*words: str) -> dict[str, Any]:
+    return vars(_parser().parse_args(["train", *words, "--output", "out"]))
+
+
+def test_what_the_command_line_leaves_open_is_as_the_options_have_it() -> None:
+    given = namespace("critic", "rows.jsonl", "--new", "nano", "--lr", "0.5", "--packing", "--schedule", "linear")
+    assert read_options(given) == Options("genprm", new="nano", lr=0.5, packing=True, schedule="linear")
+    assert read_options(namespace("policy", "rows.jsonl", "--model", "m")) == Options("policy", model="m")
+    assert not {"epochs", "merge", "seed"} & given.keys()
+
+
+def test_every_option_can_be_given_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["train", "critic", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for field in fields(Options)[1:]:
+        assert f"--{field.name.replace('_', '-')}" in shown
+        assert field.metadata["help"] in shown
+    assert "(default: 8192)" in shown
 
 
 def test_rates_and_optimisers_by_kind() -> None:

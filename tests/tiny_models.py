@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from genprm.engines.templates import CHATML
+
 WORDS = """Let's analyze the Paragraph 1 step by step: 2 + 3 = 5 and 5 * 4 = 20, which is right. Yes No
 Let's use python code to find any potential error: print(2 + 3) assert hello world <analyze> </analyze> <verify>
 </verify> <output> **Judgement**: $\\boxed{Yes}$ </output> {"first_error": 12, "verdict": true} ```python
@@ -17,10 +19,6 @@ DEEPSEEK_R1 = (
     "{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<｜Assistant｜>{% endif %}"
-)
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 # Each family's control tokens, True for those that its published tokenizers flag as special.

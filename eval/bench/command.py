@@ -9,16 +9,16 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 from genprm.api import open_critic
 from genprm.critic import Critic
+from genprm.engines.nano import shipped
 from genprm.errors import ConfigError, EngineUnavailable
 from genprm.eval.bench import scale, stopping
 from genprm.eval.bench.prose import solutions
@@ -35,7 +35,8 @@ from genprm.eval.bench.versus import (
 )
 from genprm.sandbox.trials.figures import Figure
 from genprm.show import stdout
-from genprm.types import Stopping
+from genprm.synth.world import examples
+from genprm.types import Solution, Stopping
 
 SIZES = {"loop": (32, 64), "simulated": (48, 192), "stopping": (0, 0), "scale": (0, 0)}
 """Solutions, and calls in flight, of each part where nothing is said."""
@@ -47,8 +48,8 @@ def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
     """``genprm bench PART``: 1 where a bar is not met or a step has no verdict.
 
     ``args``: ``part``, ``json``, ``n``, ``solutions``, ``steps``, ``concurrency``, ``sequential_s``, ``seed``; for
-    ``loop`` also ``engine`` (None: the tiny model under ``cache``, on vLLM where it is installed, else transformers),
-    ``model``, ``template``.
+    ``loop`` also ``engine`` (None: the shipped verifier, in vLLM where it is installed, else in its own engine),
+    ``model``, ``template``; ``steps`` is for ``simulated``.
     """
     if args.part not in SIZES:
         raise ConfigError(f"unknown part {args.part!r}; there are {', '.join(SIZES)}")
@@ -80,11 +81,15 @@ async def _measured(args: argparse.Namespace) -> Report:
 
 
 async def loop(args: argparse.Namespace) -> Report:
-    """On a real engine."""
-    spec = args.engine or await asyncio.to_thread(_tiny, args)
-    passes = await _passes(args, spec, args.model, args.template)
+    """On a real engine, which judges long problems of the generated world."""
+    in_vllm = find_spec("vllm") is not None
+    spec = args.engine or (f"vllm:{shipped('nano')}" if in_vllm else "nano")
+    made = [example.solution for example in examples("test", args.solutions + 1, args.seed, difficulty=5)]
+    passes = await _passes(args, spec, made, args.model, args.template)
+    # The engine nano writes one token so quickly that there is little to win from many at once.
+    bar = {} if spec.startswith("nano") else {"at_least": 5.0}
     bars = [
-        Figure("steps a second, to one by one", speedup(passes[ALL], passes[ONE]), "x", at_least=5),
+        Figure("steps a second, to one by one", speedup(passes[ALL], passes[ONE]), "x", **bar),
         Figure("prefix cache", _percent(passes[ALL].hit_share), "%", at_least=85),
         *_stopping(passes),
     ]
@@ -94,7 +99,7 @@ async def loop(args: argparse.Namespace) -> Report:
 async def simulated(args: argparse.Namespace) -> Report:
     """On the simulated server."""
     async with serving("--max-sequences", str(args.concurrency)) as url:
-        passes = await _passes(args, url)
+        passes = await _passes(args, url, solutions(args.solutions + 1, args.steps, args.seed))
     server = passes[ALL].counters
     idle = server["idle_s"] / (server["idle_s"] + server["busy_s"])
     bars = [
@@ -109,11 +114,16 @@ async def simulated(args: argparse.Namespace) -> Report:
 
 
 async def _passes(
-    args: argparse.Namespace, spec: str, model: str | None = None, template: str | None = None
+    args: argparse.Namespace,
+    spec: str,
+    solutions: Sequence[Solution],
+    model: str | None = None,
+    template: str | None = None,
 ) -> dict[str, Pass]:
     """With the same engine and sandbox: everything at once, then one by one for ``--sequential`` seconds, then at once
-    with votes that stop. They vote by majority, so that agreement is what it is among the verdicts."""
-    made = solutions(args.solutions, args.steps, args.seed)
+    with votes that stop. They vote by majority, so that agreement is what it is among the verdicts. The last one of
+    ``solutions`` goes before, so that neither way pays for the first use of anything."""
+    *made, other = solutions
     async with open_critic(
         spec,
         model=model,
@@ -124,8 +134,9 @@ async def _passes(
         seed=args.seed,
         concurrency=args.concurrency,
     ) as critic:
-        await _warmed(critic, args)
-        _tell(f"{args.solutions} solutions at once")
+        await critic.critique(other)
+        await critic.sandbox.warmed()
+        _tell(f"{len(made)} solutions at once")
         passes = {ALL: await all_at_once(critic, made, spec)}
         _tell(f"one by one, for {args.sequential_s:g} s at most")
         passes[ONE] = await one_by_one(
@@ -149,19 +160,12 @@ def _stopping(passes: dict[str, Pass]) -> list[Figure]:
     ]
 
 
-async def _warmed(critic: Critic, args: argparse.Namespace) -> None:
-    """One solution that is not among those measured, so that neither way pays for the first use of anything."""
-    (other,) = solutions(1, 1, args.seed + 1)
-    await critic.critique(replace(other, id="warm-up"))
-    await critic.sandbox.warmed()
-
-
 def _how(args: argparse.Namespace, passes: dict[str, Pass]) -> dict[str, Any]:
     both, same = same_verdicts(passes[ALL], passes[ONE])
     agreed = passes[ALL].agreement
     return {
         "solutions": args.solutions,
-        "steps": args.steps,
+        "steps": passes[ALL].steps,
         "votes": f"{args.n} by majority, {100 * agreed:.0f} % agree",
         "in flight": args.concurrency,
         "seed": args.seed,
@@ -171,25 +175,6 @@ def _how(args: argparse.Namespace, passes: dict[str, Pass]) -> dict[str, Any]:
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
-
-
-def _tiny(args: argparse.Namespace) -> str:
-    """The engine for the tiny model, made where it is not there yet."""
-    from importlib.util import find_spec
-
-    from genprm.eval.bench.tiny import cached_tiny
-
-    kind = next((kind for kind, package in (("vllm", "vllm"), ("hf", "transformers")) if find_spec(package)), None)
-    if kind is None:
-        raise ConfigError("name an engine with --engine: neither vllm nor transformers is installed for the tiny model")
-    cache = Path(args.cache) if args.cache else _cache()
-    _tell(f"tiny model in {cache} (made in about a minute where it is not there yet)")
-    return f"{kind}:{cached_tiny(cache)}"
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "genprm"
 
 
 def _tell(text: str) -> None:

@@ -1,11 +1,10 @@
-"""Text for the bench, all of it generated: word problems with short steps, rationales in the genprm protocol's form.
+"""Text for the simulated server, all of it generated: word problems with short steps, sentences of rationales.
 
-A wrong step ends in ``, surely.``: that is what the tiny model looks for, as it cannot calculate. The sentences of a
-rationale are of two kinds, for a step that it holds right and for one that it holds wrong.
+A wrong step ends in ``, surely.``: that is what the simulated author looks for, as it cannot calculate. The sentences
+of a rationale are of two kinds, for a step that it holds right and for one that it holds wrong.
 """
 
 import random
-from dataclasses import dataclass
 
 from genprm.types import NO_ERROR, Problem, Solution
 
@@ -16,7 +15,6 @@ _THINGS = ("apples", "beads", "cards", "eggs", "lamps", "nails", "pears", "tiles
 _GAINS = ("buys", "finds", "gets", "makes")
 _LOSSES = ("gives away", "loses", "sells", "uses")
 
-# Every sentence says by its first word which kind it is, so that even a tiny model keeps to one kind.
 _THOUGHTS = {
     True: (
         "And the numbers are those that the problem states.",
@@ -35,45 +33,22 @@ _THOUGHTS = {
         "But this comes out of nowhere.",
     ),
 }
-SETTLING = ("Good", "Odd")
-"""The first words of an analysis, which tell the verdict at its end."""
 _OPENERS = {
     True: ("Good, the claim of this paragraph looks sound.", "Good, it reads well and tells what is done."),
     False: ("Odd, nobody would say so after a second look.", "Odd, one wonders where that comes from."),
 }
 _SENTENCE_CHARS = 46
 """A typical sentence, a little short, so that there are rather too many of them than too few."""
-_CODE = {
-    True: "# The stated result once more\nleft, right = {left}, {right}\n"
-    "value = left {sign} right\nprint('value', value)\n",
-    False: "# What should have been found\na, b = {left}, {right}\nfound = a {sign} b\nprint('found', found)\n",
-}
 _CLOSERS = {
     True: ("The output agrees with the paragraph.", "The value is the stated one."),
     False: ("This speaks against the paragraph.", "This is not what was claimed."),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a model writes of one rationale, call by call."""
-
-    analysis: str
-    code: str
-    closing: str
-
-
 def solutions(n: int, steps: int = 8, seed: int = 0, wrong: float = 0.5) -> list[Solution]:
     """``n`` word problems with worked solutions of ``steps`` steps; a share ``wrong`` of them has one wrong step."""
     rng = random.Random(seed)
     return [_solution(rng, index, steps, wrong) for index in range(n)]
-
-
-def rationale(rng: random.Random, right: bool, sentences: int = 3) -> Parts:
-    """The words of a model that holds a step right, or wrong."""
-    numbers = {"left": rng.randint(2, 99), "right": rng.randint(2, 99), "sign": rng.choice("+-*")}
-    said = _filled(rng, [rng.choice(_OPENERS[right]), *rng.choices(_THOUGHTS[right], k=sentences)])
-    return Parts(said + "\n</analyze>\n", _CODE[right].format(**numbers) + "```\n", closing(rng, right))
 
 
 def thoughts(rng: random.Random, right: bool, chars: int) -> str:

@@ -46,7 +46,9 @@ class HfEngine(LocalEngine):
         from genprm.engines.hf_tokenizer import HfTokenizer
 
         loaded, tokenizer = await asyncio.to_thread(load_model, model, device, dtype)
-        window = max_model_len or _window(loaded)
+        window = max_model_len or window_of(loaded)
+        if window is None:
+            raise ConfigError("the model does not say how long its window is; say it with the option max_model_len")
         if _slides(loaded):  # which counts columns, and so cannot take a row with a gap
             cache_tokens = 0
         return cls(
@@ -105,12 +107,10 @@ def _device(device: Device) -> str:
     return device
 
 
-def _window(model: Any) -> int:
-    """Tokens that the model has positions for."""
+def window_of(model: Any) -> int | None:
+    """Tokens that the model has positions for; None where it does not say."""
     length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if length is None or not 0 < length < math.inf:
-        raise ConfigError("the model does not say how long its window is; say it with the option max_model_len")
-    return int(length)
+    return None if length is None or not 0 < length < math.inf else int(length)
 
 
 def _slides(model: Any) -> bool:

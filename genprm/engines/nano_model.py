@@ -256,4 +256,7 @@ def _rotations(config: LlamaConfig, window: int) -> NDArray[np.complex64]:
 
 
 def _likes_blocks() -> bool:
-    return bool(np._core._multiarray_umath.__cpu_features__.get("AVX512_SKX"))  # type: ignore[attr-defined]
+    """numpy has no public word for it, and another name for it since 2.4. Whole matrices are right everywhere."""
+    inside = getattr(getattr(np, "_core", None), "_multiarray_umath", None)
+    features = getattr(inside, "__cpu_features__", {})
+    return any(features.get(name) for name in ("AVX512_SKX", "X86_V4"))

@@ -1,6 +1,6 @@
 """A byte-level BPE tokenizer, read from ``tokenizer.json``: the same ids as those of the package that wrote the file.
 
-Text is cut at added tokens, then (where the file says so) at each digit, then into words with the blank before them;
+Text is cut at added tokens, then (where the file says so) every few digits, then into words with the blank before them;
 the bytes of each word are joined pair by pair, the pair that was learned first always first.
 """
 
@@ -17,6 +17,7 @@ import msgspec
 
 from genprm.engines.nano_config import read_bytes
 from genprm.engines.rendering import Added, any_of
+from genprm.engines.templates import CHATML
 from genprm.errors import ConfigError
 from genprm.types import Message
 
@@ -28,7 +29,6 @@ _BY_DIGIT = re.compile(r"[0-9]|[^0-9]+")
 _NUMBERS = re.compile(r" \?\\p\{N\}(?:\{1,([1-9])\})?")
 """The pattern of a pre-tokenizer that cuts off a few digits, with the blank before them."""
 _WORDS_KEPT = 1 << 16
-_CHATML = "<|im_start|>"
 
 
 class _AddedToken(msgspec.Struct):
@@ -135,7 +135,7 @@ class NanoTokenizer:
         return b"".join([self._bytes.get(i, b"") for i in ids]).decode("utf-8", "replace")
 
     def chat(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
-        """ChatML, the one template that is known here without reading it."""
+        """ChatML, the one template that is taken: see ``template``."""
         turns = "".join(f"<|im_start|>{message.role}\n{message.content}<|im_end|>\n" for message in messages)
         return turns + ("<|im_start|>assistant\n" if add_generation_prompt else "")
 
@@ -247,7 +247,7 @@ def _parts(file: _File) -> re.Pattern[str]:
         case [_Part(type="Split", pattern={"Regex": cut}, behavior="Isolated", invert=False)]:
             if found := _NUMBERS.fullmatch(cut):
                 return re.compile(rf"(?s: ?[0-9]{{1,{found[1] or 1}}}|(?:(?! ?[0-9]).)+)")
-    raise ValueError("it has a pre-tokenizer other than ByteLevel and single digits")
+    raise ValueError("it has a pre-tokenizer other than ByteLevel and one that cuts off digits")
 
 
 def _merges(model: _Model) -> dict[tuple[int, int], tuple[int, int]]:
@@ -261,10 +261,11 @@ def _merges(model: _Model) -> dict[tuple[int, int], tuple[int, int]]:
 
 
 def _template(folder: Path, settings: _Settings) -> str | None:
-    """The source of the chat template where it is ChatML by its looks, else None."""
+    """The source of the chat template where it is plain ChatML to the letter, else None: others that look like it
+    write more than the turns."""
     path = folder / "chat_template.jinja"
     source = read_bytes(path).decode("utf-8", "replace") if path.exists() else settings.chat_template
-    return source if isinstance(source, str) and _CHATML in source else None
+    return source if isinstance(source, str) and source.removesuffix("\n") == CHATML else None
 
 
 def _decoded(path: Path, kind: type[_T]) -> _T:

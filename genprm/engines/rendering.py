@@ -87,7 +87,8 @@ class Renderer:
     """The way from prompts to ids and back with one tokenizer.
 
     Raises:
-        ConfigError: it has no chat template and none is named, or its template does not take a plain conversation.
+        ConfigError: it has no chat template that is followed here and none is named, or its template does not take a
+            plain conversation.
     """
 
     def __init__(self, tokenizer: Tokenizer, template: str | None = None) -> None:
@@ -95,8 +96,8 @@ class Renderer:
         self._template = template
         self._named = template_for(template, "") if template else None
         if self._named is None and not tokenizer.template:
-            known = ", ".join(TEMPLATES)
-            raise ConfigError(f"{tokenizer.name} has no chat template; say --template, one of {known}")
+            say = f"say --template, one of {', '.join(TEMPLATES)}"
+            raise ConfigError(f"{tokenizer.name} has no chat template that is followed here; {say}")
         self.end = tokenizer.end
         """The id that ends a turn."""
         ending = tokenizer.added.get(-1 if self.end is None else self.end)

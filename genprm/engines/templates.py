@@ -34,6 +34,12 @@ def chatml(prompt: Prompt) -> str:
     return turns.removesuffix("<|im_end|>\n") + prompt.opening
 
 
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+"""ChatML for Jinja, as models from ``genprm train --new`` have it: turns and nothing beside them."""
+
 TEMPLATES: dict[str, Template] = {"deepseek-r1": deepseek_r1, "chatml": chatml}
 
 # Parts of model names, first match wins. A name that says nothing is asked about, never guessed at.

@@ -1,8 +1,8 @@
 """Causal attention for training on CPU, by blocks of queries.
 
 The kernel that torch uses there reaches a fraction of what its matrix products do at the head sizes of small models.
-Here each block of queries meets all keys up to its end in one product: half of the work that lies behind the diagonal
-is left out, and the products run in bfloat16.
+Here each block of queries meets all keys up to its end in one product. So what lies behind the diagonal, nearly half of
+the work, is left out but for a corner of each block; and under autocast the products run in bfloat16.
 """
 
 from functools import lru_cache

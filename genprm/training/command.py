@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genprm.errors import ConfigError, MissingExtra
-from genprm.training.conversations import read_conversations
+from genprm.training.conversations import read_conversations, require_difficulties
 from genprm.training.options import read_options
 
 
@@ -18,6 +18,8 @@ def train(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
     if options.patience and not args.valid:
         raise ConfigError("--patience needs rows to validate on: --valid")
     rows, valid = read_conversations(args.data), read_conversations(args.valid)
+    if options.curriculum:
+        require_difficulties(rows)
     for package in ("torch", "transformers", "accelerate", *(["peft"] if options.lora else [])):
         if util.find_spec(package) is None:
             raise MissingExtra(package, "train", "genprm train")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from genprm.errors import InputError
-from genprm.rows import ROW_SUFFIXES, Row, describe, read_hub, read_rows
+from genprm.rows import Row, describe, is_hub_id, read_hub, read_rows, row_files
 from genprm.types import Message, Role
 
 _FIELDS = ("messages", "conversations")
@@ -33,6 +33,9 @@ class Conversation:
 def read_conversations(sources: Iterable[str | Path]) -> list[Conversation]:
     """All rows of files (``.jsonl``, ``.json``, ``.parquet``), of folders of them, and of datasets on the hub.
 
+    Of a dataset ``OWNER/NAME`` only the split ``train`` is read, never in passing what others test with;
+    ``OWNER/NAME:SPLIT`` names another one, or several with commas between them.
+
     Raises:
         InputError: a row that does not fit, with its file, line and field; a source without rows.
         MissingExtra: Parquet or the hub without the extra ``data``.
@@ -40,21 +43,26 @@ def read_conversations(sources: Iterable[str | Path]) -> list[Conversation]:
     return [conversation_from_row(row) for source in sources for row in _rows(str(source))]
 
 
+def require_difficulties(rows: Iterable[Conversation]) -> None:
+    """Raises InputError for the first row without one: nobody can say how early it should come."""
+    for row in rows:
+        if row.difficulty is None:
+            raise InputError("--curriculum needs the difficulty of every row", row.where, "difficulty")
+
+
 def _rows(source: str) -> Iterator[Row]:
     path = Path(source)
-    if path.is_dir() and not (path / "dataset_info.json").exists():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ROW_SUFFIXES)
-        if not files:
-            raise InputError(f"the folder holds no {', '.join(ROW_SUFFIXES)} file", source)
-        for file in files:
+    name, _, split = source.partition(":")
+    if path.is_dir():
+        for file in row_files(path):
             yield from read_rows(file)
     elif path.is_file():
         yield from read_rows(path)
-    elif path.suffix.lower() in ROW_SUFFIXES or source.count("/") != 1 or path.is_absolute():
-        raise InputError("there is no such file or folder", source)
-    else:
-        for rows in read_hub(source).values():
+    elif is_hub_id(name):
+        for rows in read_hub(name, split or "train").values():
             yield from rows
+    else:
+        raise InputError("there is no such file or folder, and it is not the id of a dataset (owner/name)", source)
 
 
 def conversation_from_row(row: Row) -> Conversation:

@@ -12,19 +12,15 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineRefused, InputError
 from genprm.protocols.chat import split
 from genprm.protocols.pieces import Piece, chat_pieces, genprm_pieces
 from genprm.training.conversations import Conversation
-from genprm.types import Message
-
-Task = Literal["genprm", "chat", "policy"]
-"""What is trained: a critic in one of two protocols, or a policy."""
-
-_PROBE = "\ufdd1"  # no character, so no template can write it of its own accord
+from genprm.training.options import Task
+from genprm.training.turns import Altered, Frame, Turn, frame_of
+from genprm.types import Message, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +40,19 @@ class Encoder:
     """From conversations to examples, for one tokenizer and task.
 
     Raises:
-        ConfigError: the chat template has no end for a turn of the assistant.
+        ConfigError: the chat template has no turns of the assistant, or no end for them.
     """
 
     def __init__(self, renderer: Renderer, task: Task) -> None:
         self._renderer = renderer
         self._task = task
-        text, _ = renderer.closed([Message("user", "u"), Message("assistant", _PROBE)])
-        self._tail = text.rpartition(_PROBE)[2]
-        """What the template writes after the words of the assistant."""
-        before, mark, _ = self._tail.partition(renderer.end_text or _PROBE)
-        if not mark:
+        self._frames: dict[tuple[Role, ...], Frame] = {}
+        try:
+            turn = self._frame(("user", "assistant")).turns[1]
+        except Altered:
+            raise ConfigError("the chat template does not show what the assistant says") from None
+        if not turn.ended:
             raise ConfigError("the chat template does not end the assistant's turn with the end-of-text token")
-        self._ended = len(before) + len(mark)
 
     def encode(self, row: Conversation, rng: random.Random) -> Example:
         """Raises InputError where the template refuses the row, or shows other words than the row's."""
@@ -64,36 +60,40 @@ class Encoder:
             return self._encoded(row, rng)
         except EngineRefused as error:
             raise InputError(str(error), row.where, "messages") from None
+        except Altered as error:
+            message = "the chat template does not show these words as they are"
+            raise InputError(message, row.where, f"messages[{error.n}].content") from None
 
     def _encoded(self, row: Conversation, rng: random.Random) -> Example:
         messages = _expanded(row.messages) if self._task == "chat" else row.messages
+        frame = self._frame(tuple(message.role for message in messages))
         text, spelt = self._renderer.closed(messages)
-        ends = [len(self._renderer.closed(messages[: n + 1])[0]) for n in range(len(messages) - 1)] + [len(text)]
+        places = frame.places(text, messages)
         draft = _Draft(self._renderer, text, spelt)
-        for n, message in enumerate(messages):
-            start = ends[n - 1] if n else 0
-            if message.role != "assistant":
-                draft.read(start, ends[n])
-                continue
+        done = 0
+        for n, turn in frame.turns.items():
             last = n == len(messages) - 1
-            at, stop = self._words(text, message, ends[n], row.where, n)
-            if self._task == "genprm" and (last or rng.random() < 0.5):
-                draft.cut(len(self._renderer.reopened(text[:start])))
-            else:
-                draft.read(start, at)
-            for piece in self._pieces(text[at:stop], last):
-                (draft.write if piece.own else draft.read)(at, at + len(piece.text))
-                at += len(piece.text)
-            self._end_turn(draft, stop, ends[n], last or self._task != "policy")
+            own = last or self._task != "policy"
+            start, stop = places[n]
+            self._begin_turn(draft, done, start, turn, last, rng)
+            for piece in self._pieces(text[start:stop], last):
+                (draft.write if piece.own else draft.read)(start, start + len(piece.text))
+                start += len(piece.text)
+            done = stop + turn.ended if own else stop
+            draft.write(stop, done)
+        draft.read(done, len(text))
         return draft.example(row.difficulty or 0)
 
-    def _words(self, text: str, message: Message, end: int, where: str, n: int) -> tuple[int, int]:
-        """Where the assistant's words stand; templates may strip them."""
-        stop = end - len(self._tail)
-        for words in (message.content, message.content.strip()):
-            if text[:end].endswith(words + self._tail):
-                return stop - len(words), stop
-        raise InputError("the chat template does not show these words as they are", where, f"messages[{n}].content")
+    def _begin_turn(self, draft: "_Draft", done: int, start: int, turn: Turn, last: bool, rng: random.Random) -> None:
+        """All from ``done`` to where the words of the turn start."""
+        header = start - turn.header
+        if self._task == "genprm":
+            draft.read(done, header + turn.reopened if last or rng.random() < 0.5 else start)
+        elif self._task == "chat" or last:
+            draft.read(done, header + turn.asked)
+            draft.write(header + turn.asked, start)
+        else:
+            draft.read(done, start)
 
     def _pieces(self, words: str, last: bool) -> list[Piece]:
         match self._task:
@@ -104,11 +104,10 @@ class Encoder:
             case "policy":
                 return [Piece(words, last)]
 
-    def _end_turn(self, draft: "_Draft", stop: int, end: int, own: bool) -> None:
-        if own:
-            draft.write(stop, stop + self._ended)
-            stop += self._ended
-        draft.read(stop, end)
+    def _frame(self, roles: tuple[Role, ...]) -> Frame:
+        if roles not in self._frames:
+            self._frames[roles] = frame_of(self._renderer, roles)
+        return self._frames[roles]
 
 
 @dataclass(slots=True)
@@ -125,14 +124,10 @@ class _Draft:
     def read(self, start: int, end: int) -> None:
         self._waiting.append((start, end))
 
-    def cut(self, end: int) -> None:
-        """Take back what was last read from there on."""
-        start, _ = self._waiting.pop()
-        self._waiting.append((start, end))
-
     def write(self, start: int, end: int) -> None:
-        self._flush()
-        self._add([(start, end)], own=True)
+        if end > start:
+            self._flush()
+            self._add([(start, end)], own=True)
 
     def example(self, difficulty: int) -> Example:
         self._flush()

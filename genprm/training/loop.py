@@ -75,8 +75,6 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         loss = _loss_sum(model, inputs)
         self.tokens_seen += inputs["input_ids"].numel()
-        if num_items_in_batch is None:
-            return loss / (inputs["labels"] != _IGNORED).sum()
         return loss * (self.args.world_size / num_items_in_batch)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:

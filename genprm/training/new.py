@@ -1,7 +1,7 @@
 """A model from nothing: a tokenizer learned from the rows, and a Llama with random weights.
 
-The tokenizer is a byte-level BPE with single digits, and the protocol's fixed texts are tokens of their own, so that
-what every rationale repeats costs next to nothing.
+The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time. The protocol's fixed texts
+are tokens of their own, so that what every rationale repeats costs next to nothing.
 """
 
 import dataclasses
@@ -13,21 +13,12 @@ from typing import Any
 import msgspec
 
 from genprm.engines.options import near
+from genprm.engines.templates import CHATML
 from genprm.errors import ConfigError
 from genprm.protocols.genprm import ANALYZE, JUDGE, STOP_ANALYSIS, STOP_VERDICT, SYSTEM, SYSTEM_DIRECT, VERIFY
 from genprm.protocols.pieces import OUTPUT
 
 START, END, BEGIN, PAD, UNKNOWN = "<|im_start|>", "<|im_end|>", "<|begin|>", "<|pad|>", "<|unknown|>"
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '"
-    + START
-    + "' + message['role'] + '\\n' + message['content'] + '"
-    + END
-    + "\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '" + START + "assistant\\n' }}{% endif %}"
-)
-"""ChatML, as ``genprm.engines.templates.chatml`` writes it."""
-
 FIXED = (
     SYSTEM,
     SYSTEM_DIRECT,
@@ -60,8 +51,8 @@ class Shape:
     window: int = 4096
     rope_theta: float = 10000.0
     digits: int = 3
-    """Of a number that make one token at most. Who leaves arithmetic to code copies numbers, the longer the pieces the
-    better; who calculates needs single digits."""
+    """Of a number that make one token at most, 1 to 3. Who leaves arithmetic to code copies numbers, the longer the
+    pieces the better; who calculates needs single digits."""
 
 
 PRESETS = {
@@ -100,6 +91,8 @@ def _require_fit(shape: Shape, text: str) -> None:
         raise ConfigError(f"--new {text}: every value is at least 1")
     if shape.hidden % (2 * shape.heads) or shape.heads % shape.kv_heads:
         raise ConfigError(f"--new {text}: hidden is a multiple of twice the heads, heads a multiple of kv_heads")
+    if shape.digits > 3:
+        raise ConfigError(f"--new {text}: digits is at most 3, for every number of so many digits becomes a token")
 
 
 def new_model(shape: Shape, texts: Iterable[str], seed: int) -> tuple[Any, Any]:
@@ -165,12 +158,13 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
         clean_up_tokenization_spaces=False,
     )
     tokenizer.add_special_tokens({"additional_special_tokens": [START]})
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = CHATML
     return tokenizer
 
 
 def _numbers(digits: int) -> Iterator[str]:
-    """All numbers so often that each is a token, however rare it is in the rows."""
+    """All numbers of so few digits, each with a blank before it and so often that it becomes a token, however rare it
+    is in the rows, where the vocabulary has room for it."""
     return repeat("".join(f" {number}" for number in range(10**digits)), _OFTEN)
 
 

@@ -1,13 +1,22 @@
 """What can be chosen about a training run."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
-
 from genprm.errors import ConfigError
-from genprm.training.encoding import Task
+
+Task = Literal["genprm", "chat", "policy"]
+"""What is trained: a critic in one of two protocols, or a policy."""
+
+GROUPS = ("model", "batches", "optimisation", "validation and checkpoints")
+"""Under which the command line shows the fields below."""
+_MODEL, _BATCHES, _OPTIMISATION, _PACE = GROUPS
+
+
+def _field(default: Any, group: str, text: str, metavar: str | None = None) -> Any:
+    """``text`` says what the field is, here and on the command line."""
+    return field(default=default, metadata={"group": group, "help": text, "metavar": metavar})
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,49 +24,42 @@ class Options:
     """Everything that a run's result depends on, beside its rows."""
 
     task: Task
-    model: str | None = None
-    """A folder or a name on the hub; else ``new``."""
-    new: str | None = None
-    """A preset, with changes: see ``genprm.training.new``."""
-    lora: int | None = None
-    """Rank of the adapters; None: all weights are trained."""
-    lora_alpha: int | None = None
-    """Default: twice the rank."""
-    merge: bool = False
-    """Write whole weights rather than an adapter."""
-    optim: Literal["muon", "adamw"] | None = None
-    """Default: muon for a new model, adamw else."""
-    lr: float | None = None
-    """Default: 3e-3 for a new model, 2e-4 for LoRA, 1e-5 else."""
-    epochs: float = 1.0
-    updates: int | None = None
-    """Wins over ``epochs``."""
-    batch_tokens: int = 8192
-    """An update, padding included; over all processes."""
-    micro_tokens: int = 4096
-    """At once in one process."""
-    max_length: int | None = None
-    """Rows with more tokens are left out, and counted. Default: the model's window."""
-    packing: bool = False
-    curriculum: bool = False
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    checkpointing: bool = False
-    warmup: float = 0.03
-    """Share of the updates."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float | None = None
-    """Of matrices. Default: 0.1 for a new model, 0 else."""
-    clip: float = 1.0
-    """Greatest norm of the gradient."""
-    patience: int | None = None
-    """Validations without a better loss before the run ends; the best weights are kept then."""
-    eval_every: int | None = None
-    """Updates; default: a tenth of the run."""
-    save_every: int | None = None
-    log_every: int = 10
-    seed: int = 0
-    save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    """Default: float16 for a new model, else what the model came in."""
+
+    model: str | None = _field(None, _MODEL, "one that there is: a folder or a name on the hub")
+    new: str | None = _field(
+        None, _MODEL, "one from nothing: nano, small, mini or micro; with changes: nano,layers=4", "PRESET"
+    )
+    lora: int | None = _field(None, _MODEL, "train adapters on all linear layers", "RANK")
+    lora_alpha: int | None = _field(None, _MODEL, "(default: twice the rank)")
+    merge: bool = _field(False, _MODEL, "with --lora: write whole weights, not an adapter")
+    save_dtype: Literal["float32", "bfloat16", "float16"] | None = _field(
+        None, _MODEL, "of the weights written (default: float16 for a new model, else what the model came in)"
+    )
+
+    batch_tokens: int = _field(8192, _BATCHES, "of an update, padding included, all processes")
+    micro_tokens: int = _field(4096, _BATCHES, "at once in a process, at most; a longer row goes alone")
+    max_length: int | None = _field(
+        None, _BATCHES, "rows with more tokens are left out, and counted (default: the model's window)"
+    )
+    packing: bool = _field(False, _BATCHES, "several rows in one sequence, none of them cut")
+    curriculum: bool = _field(False, _BATCHES, "rows with a low difficulty first")
+    precision: Literal["auto", "bf16", "fp32"] = _field("auto", _BATCHES, "of calculation")
+    checkpointing: bool = _field(False, _BATCHES, "calculate twice, for less memory")
+
+    epochs: float = _field(1.0, _OPTIMISATION, "how often every row is read")
+    updates: int | None = _field(None, _OPTIMISATION, "instead of --epochs")
+    lr: float | None = _field(None, _OPTIMISATION, "learning rate (default: 3e-3 new, 2e-4 LoRA, 1e-5 full)")
+    optim: Literal["muon", "adamw"] | None = _field(None, _OPTIMISATION, "(default: muon for a new model, else adamw)")
+    schedule: Literal["cosine", "linear", "constant"] = _field("cosine", _OPTIMISATION, "of the learning rate")
+    warmup: float = _field(0.03, _OPTIMISATION, "of the updates", "SHARE")
+    weight_decay: float | None = _field(None, _OPTIMISATION, "of matrices (default: 0.1 for a new model, else 0)")
+    clip: float = _field(1.0, _OPTIMISATION, "greatest norm of the gradient", "NORM")
+    seed: int = _field(0, _OPTIMISATION, "of weights, order and chance")
+
+    eval_every: int | None = _field(None, _PACE, "updates (default: a tenth of the run)")
+    save_every: int | None = _field(None, _PACE, "updates (default: a tenth of the run)")
+    log_every: int = _field(10, _PACE, "updates")
+    patience: int | None = _field(None, _PACE, "end after N validations without a better loss, and keep the best")
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.new is None):
@@ -91,6 +93,8 @@ class Options:
 
 def read_options(given: dict[str, Any]) -> Options:
     """From the command line's names; what is not there keeps its default. Raises ConfigError."""
+    import msgspec
+
     names = {field.name for field in dataclasses.fields(Options)}
     try:
         return msgspec.convert({name: value for name, value in given.items() if name in names}, Options)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 _POOL = 2048
@@ -18,7 +18,7 @@ class Batching:
 
     batch_tokens: int = 8192
     micro_tokens: int = 4096
-    """At once; more of them add up to an update. A longer row goes alone."""
+    """At once, at most; more of them add up to an update. A longer row goes alone."""
     packing: bool = False
     """Rows one behind the other in one sequence, instead of one below the other with padding."""
 
@@ -44,8 +44,11 @@ def make_plan(
     """A plan for rows of these lengths.
 
     ``updates`` wins over ``epochs``. The number of micro-batches an update is a multiple of ``ranks``, the processes
-    that share them. With ``difficulties`` easy rows come first: see :func:`_growing`.
+    that share them; each is small enough for one update to have one of every process. With ``difficulties`` easy rows
+    come first: see :func:`_growing`.
     """
+    most = max(1, min(batching.micro_tokens, batching.batch_tokens // ranks))
+    batching = replace(batching, micro_tokens=most)
     rows = list(range(len(lengths)))
     one_epoch = list(_epoch(rows, lengths, batching, random.Random(f"{seed} 0")))
     mean = sum(_size(micro, lengths, batching) for micro in one_epoch) / len(one_epoch)

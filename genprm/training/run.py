@@ -11,35 +11,30 @@ The output folder, when the run has ended, is a model (or an adapter) in the Hug
 
 import dataclasses
 import hashlib
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
-from genprm.engines.hf_tokenizer import HfTokenizer
-from genprm.engines.rendering import Renderer
-from genprm.errors import InputError
 from genprm.progress import progress
-from genprm.runs import Run
+from genprm.runs import Run, require_fitting
+from genprm.training.checkpoints import Checkpoint, cut_journal, last_whole
 from genprm.training.conversations import Conversation
-from genprm.training.encoding import Encoder, Example, encode_all
+from genprm.training.job import Job, Rows, checked, find_start, keep_start
 from genprm.training.loop import Collator, ConversationTrainer, Journal
-from genprm.training.models import load_for_training, save, start_new
+from genprm.training.memory import keep_freed_memory
+from genprm.training.models import save
 from genprm.training.optimizers import optimizer_for
 from genprm.training.options import Options
 from genprm.training.plan import Batching, Plan, in_order, make_plan
-
-_TOKENIZER_ROWS = 4000
-"""Rows that the tokenizer of a new model is learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +44,16 @@ class Report:
     updates: int
     rows: int
     left_out: int
-    """Rows that are longer than ``max_length``."""
+    """Rows that are longer than ``max_length`` or the model's window."""
     valid_loss: float | None = None
     """Of a token at the end; None without rows to validate on."""
+    valid_rows: int = 0
+    valid_left_out: int = 0
 
 
 def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Report | None:
-    """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load. The same call after a kill goes on.
+    """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load. The same call after a kill goes on; one
+    that is refused writes nothing.
 
     None in a process that only helps another: the first one of several reports.
 
@@ -66,97 +64,123 @@ def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conver
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     args = _arguments(options, output)
+    if args.use_cpu:
+        keep_freed_memory()
+    is_over = (output / "report.json").exists()
     if args.process_index:
-        if not (output / "report.json").exists():
-            _trained(options, rows, valid, output, args, lambda _: None)
+        if not is_over:
+            _help(options, rows, valid, output, args)
         return None
-    with Run(output, _config(options, rows, valid), results="metrics.jsonl", option="--output") as run:
-        if (output / "report.json").exists():
-            return msgspec.json.decode((output / "report.json").read_bytes(), type=Report)
-        report = _trained(options, rows, valid, output, args, run.append)
+    config = _config(options, rows, valid, args.world_size)
+    require_fitting(output, config, "--output")
+    if is_over:
+        return msgspec.json.decode((output / "report.json").read_bytes(), type=Report)
+    with ExitStack() as stack:
+        with _before_others(options, args), TemporaryDirectory() as scratch:
+            start = find_start(options, rows, output / "start", Path(scratch))
+            job = checked(options, rows, valid, start, speak=True)
+            run = stack.enter_context(Run(output, config, results="metrics.jsonl", option="--output"))
+            keep_start(start, output / "start")
+        last = last_whole(Path(args.output_dir), tidy=True)
+        cut_journal(run.results, last.updates if last else 0)
+        updates, loss = _trained(options, job, args, last, run.append)
+        save(options, job.model, job.tokenizer, job.came_in, output)
+        report = Report(updates, len(rows), job.rows.left_out, loss, len(valid), job.valid.left_out)
         run.write_report(report)
         return report
 
 
-def _trained(
+def _help(
     options: Options,
     rows: Sequence[Conversation],
     valid: Sequence[Conversation],
     output: Path,
     args: TrainingArguments,
+) -> None:
+    """What all processes but the first do."""
+    with _before_others(options, args):
+        pass
+    job = checked(options, rows, valid, output / "start", speak=False)
+    _trained(options, job, args, last_whole(Path(args.output_dir), tidy=False), lambda _: None)
+
+
+def _before_others(options: Options, args: TrainingArguments) -> AbstractContextManager[None]:
+    """The first process passes before the others where it makes a model for all of them."""
+    passes: AbstractContextManager[None] = args.main_process_first(local=False) if options.new else nullcontext()
+    return passes
+
+
+def _trained(
+    options: Options,
+    job: Job,
+    args: TrainingArguments,
+    last: Checkpoint | None,
     record: Callable[[dict[str, Any]], None],
-) -> Report:
-    with args.main_process_first():
-        start_new(options, (m.content for row in rows[:_TOKENIZER_ROWS] for m in row.messages), output / "start")
-    model, tokenizer, came_in = load_for_training(options, output / "start")
-    encoder = Encoder(Renderer(HfTokenizer(tokenizer)), options.task)
-    window = options.max_length or int(model.config.max_position_embeddings)
-    examples, held_out = (_fitting(encoder, some, options.seed, window) for some in (rows, valid))
-    if not examples:
-        raise InputError(f"none of the {len(rows)} rows has at most {window} tokens")
-    if args.process_index == 0:
-        _say_left_out(len(rows) - len(examples), len(rows), window)
+) -> tuple[int, float | None]:
+    """How many updates were made at the end, and the validation loss."""
     batching = Batching(options.batch_tokens, options.micro_tokens, options.packing)
-    plan = _plan(options, examples, batching, args.world_size)
-    _schedule(args, options, plan, bool(held_out))
+    plan = _plan(options, job.rows, batching, args.world_size)
+    _schedule(args, options, plan, bool(job.valid.examples))
+    if last and options.patience and last.waited >= options.patience:  # it was killed when it had ended
+        args.max_steps = last.updates
+        plan = dataclasses.replace(plan, micros=plan.micros[: last.updates * plan.per_update], updates=last.updates)
+    tokenizer = job.tokenizer
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     trainer = ConversationTrainer(
-        model=model,
+        model=job.model,
         args=args,
         plan=plan,
-        collate=Collator(examples, pad, options.packing),
-        valid=in_order([len(e) for e in held_out], batching),
-        collate_valid=Collator(held_out, pad, options.packing),
-        optimizers=(optimizer_for(model, options.rate, options.decay, options.optimizer == "muon"), None),
+        collate=Collator(job.rows.examples, pad, options.packing),
+        valid=in_order([len(e) for e in job.valid.examples], batching),
+        collate_valid=Collator(job.valid.examples, pad, options.packing),
+        optimizers=(optimizer_for(job.model, options.rate, options.decay, options.optimizer == "muon"), None),
     )
-    loss = _run(trainer, options, record)
-    if args.process_index == 0:
-        save(options, model, tokenizer, came_in, output)
-    return Report(trainer.state.global_step, len(rows), len(rows) - len(examples), loss)
+    loss = _run(trainer, options, last, record)
+    return trainer.state.global_step, loss
 
 
-def _run(trainer: ConversationTrainer, options: Options, record: Callable[[dict[str, Any]], None]) -> float | None:
-    last = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
-    done = int(last.rpartition("-")[2]) if last else 0
+def _run(
+    trainer: ConversationTrainer, options: Options, last: Checkpoint | None, record: Callable[[dict[str, Any]], None]
+) -> float | None:
     trainer.remove_callback(PrinterCallback)
     if options.patience:
         trainer.add_callback(EarlyStoppingCallback(options.patience))
     silent = nullcontext(lambda _="": None)
+    done = last.updates if last else 0
     bar = progress("update", trainer.args.max_steps, done) if trainer.is_world_process_zero() else silent
     with bar as tick:
         trainer.add_callback(Journal(record, tick, lambda: trainer.tokens_seen))
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
+    return _valid_loss(trainer)
+
+
+def _valid_loss(trainer: ConversationTrainer) -> float | None:
+    """Of the weights at the end."""
     if trainer.eval_dataset is None:
         return None
-    history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
-    if history and history[-1]["step"] == trainer.state.global_step and not options.patience:
+    state = trainer.state
+    if trainer.args.load_best_model_at_end and state.best_model_checkpoint:
+        return float(state.best_metric)
+    history = [entry for entry in state.log_history if "eval_loss" in entry]
+    if history and history[-1]["step"] == state.global_step:
         return float(history[-1]["eval_loss"])
     return trainer.evaluate()["eval_loss"]
 
 
-def _fitting(encoder: Encoder, rows: Sequence[Conversation], seed: int, window: int) -> list[Example]:
-    return [example for example in encode_all(encoder, rows, seed) if len(example) <= window]
-
-
-def _say_left_out(left_out: int, total: int, window: int) -> None:
-    if left_out:
-        print(f"genprm: {left_out} of {total} rows have more than {window} tokens, and are left out", file=sys.stderr)
-
-
-def _plan(options: Options, examples: Sequence[Example], batching: Batching, ranks: int) -> Plan:
+def _plan(options: Options, rows: Rows, batching: Batching, ranks: int) -> Plan:
     return make_plan(
-        [len(example) for example in examples],
+        [len(example) for example in rows.examples],
         batching,
         epochs=options.epochs,
         updates=options.updates,
         ranks=ranks,
         seed=options.seed,
-        difficulties=[example.difficulty for example in examples] if options.curriculum else None,
+        difficulties=[example.difficulty for example in rows.examples] if options.curriculum else None,
     )
 
 
 def _arguments(options: Options, output: Path) -> TrainingArguments:
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(output / "checkpoints"),
         per_device_train_batch_size=1,
         learning_rate=options.rate,
@@ -172,7 +196,10 @@ def _arguments(options: Options, output: Path) -> TrainingArguments:
         disable_tqdm=True,
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
+        restore_callback_states_from_checkpoint=True,
     )
+    args._n_gpu = min(args.n_gpu, 1)  # one process with several would cut each micro-batch into pieces for them
+    return args
 
 
 def _schedule(args: TrainingArguments, options: Options, plan: Plan, validates: bool) -> None:
@@ -198,8 +225,11 @@ def _in_bf16(options: Options) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _config(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation]) -> dict[str, Any]:
-    return dataclasses.asdict(options) | {"data": f"{_digest(rows)} {_digest(valid)}"}
+def _config(
+    options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], processes: int
+) -> dict[str, Any]:
+    """The number of processes decides which rows go together."""
+    return dataclasses.asdict(options) | {"processes": processes, "data": f"{_digest(rows)} {_digest(valid)}"}
 
 
 def _digest(rows: Sequence[Conversation]) -> str:

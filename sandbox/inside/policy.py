@@ -373,4 +373,6 @@ def _is_dunder(name: str) -> bool:
 
 
 def _short(name: str) -> str:
+    """To be shown: a name that is given as a text may hold anything."""
+    name = name if name.isprintable() else ascii(name)[1:-1]
     return name if len(name) <= _NAME_SHOWN else name[:_NAME_SHOWN] + "..."

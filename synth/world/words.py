@@ -1,7 +1,7 @@
 """Names and things of the generated problems."""
 
 PEOPLE = (
-    "Ada", "Amir", "Ana", "Anton", "Bela", "Ben", "Bruno", "Carla", "Chen", "Clara", "Dan", "Dora", "Elif", "Emil",
+    "Ada", "Amir", "Ana", "Anton", "Bela", "Ben", "Bruno", "Carla", "Chen", "Clara", "Dan", "Dora", "Esra", "Emil",
     "Erik", "Eva", "Fatima", "Felix", "Finn", "Gita", "Hana", "Hugo", "Ida", "Igor", "Ines", "Ivan", "Jana", "Jonas",
     "Kofi", "Lara", "Leo", "Lina", "Luis", "Maja", "Marta", "Mei", "Milo", "Nadia", "Nils", "Nora", "Omar", "Oskar",
     "Paula", "Pedro", "Petra", "Ravi", "Rosa", "Samir", "Sara", "Sofia", "Tariq", "Tom", "Tova", "Uma", "Vera",
