@@ -25,7 +25,7 @@ _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
 def save_all(report: WorldReport, folder: Path) -> list[Path]:
     """Every picture as PNG and SVG; those that the report has no figures for are left out."""
     figures = {"kinds": kinds(report), "confusion": confusion(report)}
-    if any(point.n > 1 for arm in report.arms for point in arm.votes):
+    if has_votes(report):
         figures = {"votes": votes(report)} | figures
     return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
 
@@ -36,6 +36,11 @@ def save(figure: Figure, path: Path) -> Path:
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         figure.savefig(path, dpi=150, metadata=dated.get(path.suffix))
     return path
+
+
+def has_votes(report: WorldReport) -> bool:
+    """Whether there is anything to draw over votes."""
+    return any(point.n > 1 and point.f1.value is not None for arm in report.arms for point in arm.votes)
 
 
 def votes(report: WorldReport) -> Figure:

@@ -7,27 +7,29 @@ import argparse
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.table import Table
 
-from genprm.answers import boxed
-from genprm.commands import Work, engine_options_of
+from genprm.answers import boxed, same_number
+from genprm.commands import Work, config_of_inputs, engine_options_of
 from genprm.engines import Engine, open_engine
+from genprm.engines.base import require_sound
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable
 from genprm.eval.metrics import Interval, interval
+from genprm.eval.report import Bootstrap
 from genprm.progress import progress
-from genprm.runs import Run, config_of_program, default_folder
+from genprm.runs import Run, default_folder
 from genprm.show import stdout
 from genprm.synth.world import Example, examples
 from genprm.synth.world.rows import asked_to_revise, asked_to_solve
 from genprm.types import Finish, Prompt, Sampling
 
 Task = Literal["solve", "revise"]
-_RESAMPLES = 1000
+BOOTSTRAP = Bootstrap(resamples=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Attempt:
     sample: int
     text: str
     right: bool
-    """Whether its boxed answer is that of the problem."""
+    """Whether its boxed answer is the same number as that of the problem."""
     finish: Finish | Literal["failed"]
     """``failed``: the engine did; ``text`` says why."""
     tokens: int
@@ -48,16 +50,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of right answers, in [0, 1], with its 95 % interval over problems."""
+    """Of right answers, in [0, 1]. Where the engine failed there is no right one."""
 
     n: int
+    """Problems."""
     value: float
     interval: Interval | None
+    """Of a bootstrap over the problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    config: dict[str, Any]
+    """The content of ``report.json``."""
+
     solve: Share | None
     revise: Share | None
     solve_by_difficulty: dict[str, Share]
@@ -66,32 +71,35 @@ class PolicyReport:
     failed: int
     tokens: float
     """Mean tokens of an answer."""
+    bootstrap: Bootstrap
+    settings: Mapping[str, Any]
+    """All that the answers depend on: engine, sampling, problems, …"""
 
 
 def command(args: argparse.Namespace) -> Work:
     """``genprm eval policy``: 1 where the engine failed on a prompt."""
     if args.problems < 1 or args.n < 1:
         raise ConfigError("--problems and -n need a number above 0")
-    return _command(args, list(examples(args.split, args.problems, difficulty=args.difficulty)))
-
-
-async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int:
     sampling = Sampling(args.temperature, args.top_p, args.top_k, max_tokens=args.max_tokens, seed=args.seed)
+    require_sound(sampling)
+    return _command(args, sampling, list(examples(args.split, args.problems, difficulty=args.difficulty)))
+
+
+async def _command(args: argparse.Namespace, sampling: Sampling, problems: Sequence[Example]) -> int:
     async with open_engine(
         args.engine, model=args.model, template=args.template, options=engine_options_of(args)
     ) as engine:
         config = {
             "engine": engine.name,
             "split": args.split,
-            "problems": len(problems),
             "difficulty": args.difficulty,
             "n": args.n,
             "sampling": sampling,
-            **config_of_program(),
+            **config_of_inputs(args, [made.solution for made in problems]),
         }
         with Run(Path(args.run) if args.run else default_folder("policy", config), config) as run:
             attempts = [attempt async for attempt in attempt_all(engine, problems, sampling, args.n, run)]
-            report = to_report(config, attempts)
+            report = to_report(attempts, config)
             path = run.write_report(report)
     console = stdout()
     console.print(_table(report))
@@ -141,21 +149,23 @@ async def _attempt(engine: Engine, made: Example, sample: int, sampling: Samplin
         raise
     except (EngineRefused, EngineUnavailable) as error:
         return Attempt(*about, str(error), False, "failed", 0)
-    right = boxed(said.text) == made.solution.problem.answer
+    right = same_number(boxed(said.text), made.solution.problem.answer)
     return Attempt(*about, said.text, right, said.finish, said.usage.completion_tokens)
 
 
-def to_report(config: dict[str, Any], attempts: Sequence[Attempt]) -> PolicyReport:
+def to_report(attempts: Sequence[Attempt], settings: Mapping[str, Any]) -> PolicyReport:
+    """What the attempts came to; ``settings`` must be JSON-like."""
     solved = [attempt for attempt in attempts if attempt.task == "solve"]
     levels = sorted({attempt.difficulty for attempt in solved})
     return PolicyReport(
-        config,
         _share(solved),
         _share([attempt for attempt in attempts if attempt.task == "revise"]),
         {str(level): share for level in levels if (share := _share([a for a in solved if a.difficulty == level]))},
         sum(attempt.finish == "length" for attempt in attempts),
         sum(attempt.finish == "failed" for attempt in attempts),
         sum(attempt.tokens for attempt in attempts) / max(len(attempts), 1),
+        BOOTSTRAP,
+        dict(settings),
     )
 
 
@@ -166,8 +176,8 @@ def _share(attempts: Sequence[Attempt]) -> Share | None:
     for attempt in attempts:
         right.setdefault(attempt.id, []).append(attempt.right)
     means = [sum(samples) / len(samples) for samples in right.values()]
-    rng = random.Random(0)
-    draws = [sum(rng.choices(means, k=len(means))) / len(means) for _ in range(_RESAMPLES)]
+    rng = random.Random(BOOTSTRAP.seed)
+    draws = [sum(rng.choices(means, k=len(means))) / len(means) for _ in range(BOOTSTRAP.resamples)]
     return Share(len(means), sum(means) / len(means), interval(draws))
 
 

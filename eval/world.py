@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from genprm.commands import Work, config_of, critic_of, options_of, reported
 from genprm.critic import Critic
@@ -17,19 +16,13 @@ from genprm.eval.judging import Name, finished, judge_all
 from genprm.eval.report import sum_failures
 from genprm.eval.world_report import Trial, WorldReport, build_report
 from genprm.eval.world_show import render_report
-from genprm.eval.world_votes import Judged, to_judged
+from genprm.eval.world_votes import Judged, hold_smaller, to_judged
 from genprm.protocols import label, make_protocol
+from genprm.protocols.genprm import ABLATIONS, Ablation
 from genprm.runs import Run, default_folder
 from genprm.show import describe, stdout
 from genprm.synth.world import Example, examples
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "full": {},
-    "no-run": {"execute": False},
-    "analysis": {"verify": False},
-    "direct": {"analyze": False, "verify": False},
-}
-"""What is switched off of the protocol."""
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -37,9 +30,16 @@ def command(args: argparse.Namespace) -> Work:
     """``genprm eval world``: 1 where rows failed."""
     if args.problems < 1:
         raise ConfigError("--problems needs a number above 0")
+    _require_apart(options_of(args), args.ablation)
     if args.plot:
         _require_plots(args.plot)
     return _command(args, list(examples(args.split, args.problems, difficulty=args.difficulty)))
+
+
+def _require_apart(options: Mapping[str, str], ablations: Sequence[Ablation]) -> None:
+    for ablation in ablations:
+        if both := options.keys() & ABLATIONS[ablation].keys():
+            raise ConfigError(f"--ablation {ablation} sets {min(both)} itself; leave out --option {min(both)}=…")
 
 
 async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int:
@@ -47,6 +47,11 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
     solutions = [example.solution for example in problems]
     async with critic_of(args) as critic:
         config = config_of(critic, args, solutions)
+        if args.plot and not (critic.method.n > 1 and hold_smaller(critic.method)):
+            raise ConfigError(
+                "--plot draws F1 over votes, which needs -n 2 at least, --stopping none, and neither "
+                "--stop-at-first-error nor --context first nor --protocol judge"
+            )
         critics = {name: _ablated(critic, args, name) for name in dict.fromkeys(args.ablation)}
         with Run(Path(args.run) if args.run else default_folder("world", config), config) as run:
             done = finished(run, to_judged, retry_failed=args.retry_failed)
@@ -59,7 +64,7 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
     return reported(path, _failures(report), console)
 
 
-def _ablated(critic: Critic, args: argparse.Namespace, ablation: str) -> Critic:
+def _ablated(critic: Critic, args: argparse.Namespace, ablation: Ablation) -> Critic:
     """The same critic, same engine and sandbox, with something of its protocol switched off."""
     protocol = make_protocol(args.protocol, **options_of(args), **ABLATIONS[ablation])
     method = replace(critic.method, protocol=label(protocol))
@@ -102,7 +107,8 @@ def _pictures(report: WorldReport, folder: Path, plot: str | None) -> str:
     from genprm.eval import plots  # matplotlib is an extra
 
     found = plots.save_all(report, folder)
+    if plot and not plots.has_votes(report):
+        return f"pictures: {', '.join(map(str, found))}; not {plot}: there are no figures over votes"
     if plot:
-        plots.save(plots.votes(report), Path(plot))
-        found.append(Path(plot))
+        found.append(plots.save(plots.votes(report), Path(plot)))
     return f"pictures: {', '.join(map(str, found))}"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from genprm.eval.metrics import Pair, ProcessBenchScore, score_split
 from genprm.eval.paired import Estimate, Hits, Measure, estimate
 from genprm.eval.report import Bootstrap, SplitReport, split_report
-from genprm.eval.world_votes import PASS_1, Judged, Point, Size, curve, hits
+from genprm.eval.world_votes import PASS_1, Judged, Point, Size, curve, hits, hold_smaller
 from genprm.synth.world import Example
 from genprm.types import NO_ERROR, Method
 
@@ -36,9 +36,9 @@ class Trial:
 
     @property
     def n_votes(self) -> int:
-        """Votes that every step has; 0 where that is not known, because a rule leaves some out."""
+        """Votes of every step, some of which are critics of fewer; 0 where they are not, or where none were given."""
         whole = any(each.values for each in self.judged)
-        return self.method.n if whole and self.method.stopping == "none" else 0
+        return self.method.n if whole and hold_smaller(self.method) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Arm:
     confusion: tuple[tuple[int, ...], ...]
     """[label][prediction], both counted from step 0, then no error; predictions then: none. Numbers of problems."""
     pass_1: Measure | None
-    """None where votes were left out."""
+    """None where some of the votes are no smaller critic, as ``genprm.eval.world_votes`` says."""
     votes: tuple[Point, ...]
     means: Means
 
@@ -115,7 +115,7 @@ class _Drawn:
 
     whole: Estimate
     votes: Mapping[Size, Estimate]
-    """Empty where votes were left out."""
+    """Empty where nothing can be said of them."""
     columns: Mapping[Size, Sequence[Hits]]
 
 

@@ -3,7 +3,7 @@
 Sample i is one chain of rationales through all steps of its solution. *Pass@1* is the mean F1 of the N single chains,
 each by its own verdicts. *Maj@k* is the mean F1 of critics of k samples, by the mean of P(Yes) and by the majority of
 verdicts (``genprm.voting``); the critics of k are the parts that shuffled orders of the N samples fall into, about N
-of them. All this needs every vote of every step.
+of them. All this needs every vote of every step, and samples that do not lean on one another (:func:`hold_smaller`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from genprm.eval.paired import Estimate, Hits, Measure
 from genprm.eval.processbench import to_item
 from genprm.eval.report import Item
-from genprm.types import NO_ERROR, Critique
+from genprm.types import NO_ERROR, Critique, Method
 from genprm.voting import vote_value
 
 Rule = Literal["mean", "majority"]
@@ -28,6 +28,17 @@ Size = tuple[Rule, int]
 """Critics of so many votes, counted by that rule."""
 PASS_1: Size = ("majority", 1)
 """One chain by its own verdicts."""
+
+
+def hold_smaller(method: Method) -> bool:
+    """Whether some of the samples are a critic of fewer votes, and that critic's verdicts can be told.
+
+    A stopping rule and ``stop_at_first_error`` leave out votes that it would have asked for. With context ``first`` all
+    samples have seen what sample 0 wrote, which a critic without it would not have seen. Samples of whole solutions
+    (protocol ``judge``) have no votes of steps.
+    """
+    steps = method.protocol.partition(" ")[0] != "judge"
+    return steps and method.stopping == "none" and not method.stop_at_first_error and method.context != "first"
 
 
 @dataclass(frozen=True, slots=True)

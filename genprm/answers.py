@@ -1,5 +1,7 @@
 """The final answer of a solution."""
 
+import re
+
 BOX = "\\boxed{"
 
 
@@ -14,3 +16,34 @@ def boxed(text: str) -> str | None:
                 return text[at + len(BOX) : end].strip()
         at = text.rfind(BOX, 0, at)
     return None
+
+
+def same_number(one: str | None, other: str | None) -> bool:
+    """Whether both are a number, and the same one, however written: ``2010``, ``2,010``, ``+2010.0``, ``\\$2010``.
+
+    Whole and decimal numbers, exactly and of any length; thousands apart or not; a currency sign or the dollar signs of
+    LaTeX around them. Other text beside the number, a unit or a per cent sign among it, makes it none.
+    """
+    found = _number(one)
+    return found is not None and found == _number(other)
+
+
+_SIGN, _CURRENCY = r"[+\-−]", r"(?:\\?\$|[€£¥])"
+_NUMBER = re.compile(
+    rf"(?P<outer>{_SIGN})? ?{_CURRENCY}? ?(?P<inner>{_SIGN})?"
+    r"(?=\.?[0-9])(?P<whole>[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.(?P<part>[0-9]*))?"
+    rf" ?{_CURRENCY}?"
+)
+_THOUSANDS = re.compile(r",\\!|\{,\}|\\,|[\u2009\u202f]")
+"""Commas and thin spaces as LaTeX has them."""
+
+
+def _number(text: str | None) -> tuple[bool, str, str] | None:
+    """Whether it is below zero, and its digits before and after the point, without needless zeros."""
+    found = _NUMBER.fullmatch(_THOUSANDS.sub(",", text.strip())) if text else None
+    if found is None or (found["outer"] and found["inner"]):
+        return None
+    whole = found["whole"].replace(",", "").lstrip("0")
+    part = (found["part"] or "").rstrip("0")
+    below = (found["outer"] or found["inner"] or "+") != "+"
+    return below and bool(whole or part), whole, part

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from genprm import __version__
-from genprm.cli_options import engine, level, policy, recipe, rows, sampling
+from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a loop, which has a handler of its own
     try:
         work = _handler(args.handler)(args)  # reads the input, so that Ctrl-C ends at once a read that hangs
         return asyncio.run(_until_stopped(work))
@@ -155,18 +156,15 @@ def _add_world(benchmarks: Any) -> None:
         "generated problems whose truth is known step by step: the same metric by kind of error, what votes are worth, "
         "ablations",
     )
-    world.add_argument("--problems", type=int, default=1000, metavar="N", help="how many (default: %(default)s)")
-    world.add_argument(
-        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
-    )
-    world.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    generated(world, 1000)
     world.add_argument(
         "--ablation",
         nargs="+",
         default=["full"],
-        choices=["full", "no-run", "analysis", "direct"],
-        help="what is left of the critic, one after another: all of it, code that is not run, the analysis alone, the "
-        "verdict alone (default: full)",
+        choices=Listed("genprm.protocols.genprm:ABLATIONS"),
+        metavar="NAME",
+        help="what is left of the critic, one after another: %(choices)s (all of it, code that is not run, the "
+        "analysis alone, the verdict alone; default: full)",
     )
     world.add_argument("--run", metavar="DIR", help="the run folder (default: runs/world-… by configuration)")
     world.add_argument(
@@ -185,11 +183,7 @@ def _add_policy(benchmarks: Any) -> None:
         "genprm.eval.policy:command",
         "how often a policy solves generated problems, and mends wrong solutions after a true critique",
     )
-    parser.add_argument("--problems", type=int, default=500, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument(
-        "--split", default="test", choices=["test", "valid"], help="disjoint problems (default: %(default)s)"
-    )
-    parser.add_argument("--difficulty", type=int, choices=range(1, 6), help="only problems of this difficulty")
+    generated(parser, 500)
     parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/policy-… by configuration)")
     engine(parser)
     method = parser.add_argument_group("method")
@@ -204,15 +198,21 @@ def _add_synth(commands: Any) -> None:
     kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND")
     text = "word problems with solutions in which the truth of every step is known, or conversations about them"
     world = _add(kinds, "world", "genprm.synth.command:world", text)
-    world.add_argument("split", choices=["train", "valid", "test"], help="no problem stands in two of them")
+    world.add_argument(
+        "split",
+        choices=Listed("genprm.synth.world.examples:SPLITS"),
+        metavar="SPLIT",
+        help="%(choices)s: no problem stands in two of them",
+    )
     world.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
     world.add_argument("--start", type=int, default=0, metavar="K", help="begin with example K (default: 0)")
     world.add_argument(
         "--rows",
         default="solutions",
-        choices=["solutions", "critic", "policy"],
-        help="solutions: rows as those of ProcessBench, with the truth of each step (default); critic, policy: "
-        "conversations for genprm train",
+        choices=Listed("genprm.synth.command:ROWS"),
+        metavar="KIND",
+        help="%(choices)s: as those of ProcessBench, with the truth of each step (default), or conversations for "
+        "genprm train critic and genprm train policy",
     )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
 

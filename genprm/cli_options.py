@@ -1,9 +1,23 @@
 """Options that several commands share."""
 
 import argparse
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from genprm.defaults import ENGINE
+
+
+class Listed:
+    """Choices that a module lists, by ``module:name``: imported only when they are asked for, so that a ``metavar`` is
+    needed beside them."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __iter__(self) -> Iterator[Any]:
+        module, _, name = self._where.partition(":")
+        return iter(getattr(import_module(module), name))
 
 
 def level(parser: Any, *names: str) -> None:
@@ -32,6 +46,25 @@ def rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of every split")
     parser.add_argument(
         "--retry-failed", action="store_true", help="judge rows of the run again that the engine failed on"
+    )
+
+
+def generated(parser: argparse.ArgumentParser, problems: int) -> None:
+    """Which problems of the world."""
+    parser.add_argument("--problems", type=int, default=problems, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--split",
+        default="test",
+        choices=Listed("genprm.synth.world.examples:HELD_OUT"),
+        metavar="SPLIT",
+        help="%(choices)s: disjoint problems (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--difficulty",
+        type=int,
+        choices=Listed("genprm.synth.world.problems:DIFFICULTIES"),
+        metavar="D",
+        help="only problems of this difficulty: %(choices)s",
     )
 
 

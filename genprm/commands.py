@@ -23,7 +23,7 @@ from genprm.errors import ConfigError, EngineLost, InputError
 from genprm.inputs import read_solutions
 from genprm.runs import Run, config_of_program, default_folder, digest, key
 from genprm.sandbox import Limits
-from genprm.show import Printer, describe, stdout
+from genprm.show import Printer, describe, remarks_on, stdout
 from genprm.types import Critique, Solution
 
 Work = Coroutine[Any, Any, int]
@@ -110,6 +110,8 @@ async def _eval_processbench(args: argparse.Namespace, solutions: list[Solution]
             report = build_report(items, config | {"how": describe(critic.method)})
             path = run.write_report(report)
     print_report(report, console)
+    for remark in remarks_on(critic.method):
+        console.print(remark, style="dim", soft_wrap=True, markup=False)
     return reported(path, report.failures, console)
 
 
@@ -188,13 +190,20 @@ def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solu
     """All that the results depend on, and nothing else: a run goes on only with the same."""
     return {
         **dataclasses.asdict(critic.method),
-        "template": args.template,
-        # Those of a client say how long it waits and the like.
-        "engine_options": [] if "://" in args.engine else sorted(args.engine_option),
         "check_cpu_s": args.check_cpu,
         "check_memory_mb": args.check_memory,
         "sandbox_level": args.sandbox_level,
         "sandbox_policy": args.sandbox_policy,
+        **config_of_inputs(args, solutions),
+    }
+
+
+def config_of_inputs(args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:
+    """What every run depends on beside its method: how its engine was opened, its rows, this program."""
+    return {
+        "template": args.template,
+        # Those of a client say how long it waits and the like.
+        "engine_options": [] if "://" in args.engine else sorted(args.engine_option),
         "rows": len(solutions),
         "data": digest(solutions),
         **config_of_program(),

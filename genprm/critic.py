@@ -5,7 +5,6 @@ enough is ``genprm.stopping``'s, and what they come to is ``genprm.voting``'s.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -15,7 +14,7 @@ from typing import get_args
 from genprm import voting
 from genprm.board import Board, cancelled
 from genprm.checks import CheckTree
-from genprm.engines.base import Engine
+from genprm.engines.base import Engine, require_sound
 from genprm.errors import ConfigError
 from genprm.protocols import CritiqueProtocol
 from genprm.sampler import Load, Sampler
@@ -27,6 +26,7 @@ from genprm.types import (
     CritiqueOutcome,
     Method,
     Rationale,
+    Sampling,
     Solution,
     StepCritique,
     Stopping,
@@ -192,8 +192,7 @@ def _require_sound(method: Method, protocol: CritiqueProtocol, concurrency: int)
         raise ConfigError("at least one rationale and one call at a time are needed")
     if not 0 <= method.threshold <= 1:
         raise ConfigError(f"the threshold lies between 0 and 1, not at {method.threshold:g}")
-    if not (0 <= method.temperature < math.inf and 0 < method.top_p <= 1 and method.top_k >= 0):
-        raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
+    require_sound(Sampling(method.temperature, method.top_p, method.top_k))
     for what, value, known in (
         ("vote", method.vote, get_args(Vote)),
         ("context", method.context, get_args(Context)),

@@ -79,7 +79,7 @@ class Run:
 
     def write_report(self, report: Any) -> Path:
         path = self.folder / "report.json"
-        write_whole(path, msgspec.json.format(records.to_json(report), indent=2) + b"\n")
+        write_whole(path, [msgspec.json.format(records.to_json(report), indent=2), b"\n"])
         return path
 
     def _settle(self) -> None:
@@ -89,7 +89,7 @@ class Run:
             return
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         run = {"config": self.config, "versions": versions(), "began": began}
-        write_whole(path, msgspec.json.format(records.to_json(run), indent=2) + b"\n")
+        write_whole(path, [msgspec.json.format(records.to_json(run), indent=2), b"\n"])
 
 
 def require_fitting(folder: Path, config: Config, option: str = "--run") -> None:
@@ -162,14 +162,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one move, so that nobody ever sees half of it."""
+def write_whole(path: Path, parts: Iterable[bytes]) -> int:
+    """Write a file in one move, so that nobody ever sees half of it; how many parts it has."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
     try:
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            for part in parts:
+                file.write(part)
+                count += 1
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return count
 
 
 def _visible(folder: Path) -> bool:

@@ -131,11 +131,17 @@ def _remarks(critique: Critique) -> list[str]:
     remarks = []
     if hard and critique.method.vote == "mean":
         remarks.append(f"{hard} verdicts without log-probabilities count as 1 or 0: rewards are shares of verdicts.")
-    if critique.method.engine == "nano":
-        remarks.append("nano knows the word problems of its small world alone: for other text name another --engine.")
+    remarks += remarks_on(critique.method)
     if cut:
         remarks.append(f"{cut} rationales did not see all earlier ones, which the model's window cannot hold.")
     return remarks
+
+
+def remarks_on(method: Method) -> list[str]:
+    """What a reader of scores made in this way should know."""
+    if method.engine == "nano":
+        return ["nano knows the word problems of its small world alone: for other text name another --engine."]
+    return []
 
 
 def made_by(critique: Critique) -> str:

@@ -216,6 +216,16 @@ def test_processbench(rows: Path, direct: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_scores_by_nano_come_with_a_word_on_what_it_knows(direct: list[str], tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps(ROWS[0]))
+    command = ["eval", "processbench", "--data", "data.jsonl", "--option", "max_tokens=8", "--run"]
+    done = genprm(*command, "nano", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "nano knows the word problems of its small world alone" in done.stdout
+    assert "nano knows" not in genprm(*command, "other", *direct, cwd=tmp_path).stdout
+
+
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(rows: Path, direct: list[str], tmp_path: Path) -> None:
     """SIGKILL, twice: the same table as an undisturbed run, and no row judged twice or lost."""
     command = ["eval", "processbench", "--data", str(rows), *direct, "--run"]

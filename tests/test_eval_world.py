@@ -250,6 +250,24 @@ def test_without_all_votes_nothing_is_said_of_votes(method: Method) -> None:
     assert "Maj@" not in printed(report)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method("s", "genprm", n=4, stopping="none", stop_at_first_error=True),
+        Method("s", "genprm", n=4, stopping="none", context="first"),
+    ],
+)
+def test_samples_that_hold_no_smaller_critics_are_not_taken_for_them(method: Method) -> None:
+    found = []
+    for o in map(oracle, problems()):
+        stopped = method.stop_at_first_error and o.first_error not in (None, NO_ERROR)
+        steps = o.steps[: (o.first_error or 0) + 1] if stopped else o.steps
+        found.append(Critique(o.solution, method, o.outcome, o.first_error, steps))
+    (arm,) = report_of({"full": found}).arms
+    assert arm.whole.score.f1 == 1
+    assert (arm.votes, arm.pass_1) == ((), None)
+
+
 def test_costs_are_per_problem() -> None:
     (arm,) = report_of({"full": [oracle(example) for example in problems()]}).arms
     n_steps = sum(len(example.solution.steps) for example in problems())
@@ -457,6 +475,16 @@ def test_without_matplotlib_there_are_the_figures_all_the_same(tmp_path: Path, e
     assert {path.suffix for path in folder.glob("[cvk]*.*")} == {".png", ".svg"}
 
 
+@pytest.mark.slow
+def test_a_picture_without_figures_is_not_written(tmp_path: Path, engine: list[str]) -> None:
+    picture = tmp_path / "votes.png"
+    command = world(*engine, "--problems", "1", "-n", "2", "--run", str(tmp_path / "run"), "--plot", str(picture))
+    done = genprm(*command)  # a single problem has a right solution: there is no F1
+    assert done.returncode == 0, done.stderr
+    assert f"not {picture}: there are no figures over votes" in done.stdout
+    assert not picture.exists()
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -469,6 +497,12 @@ def test_without_matplotlib_there_are_the_figures_all_the_same(tmp_path: Path, e
             "protocol judge has no option",
         ),
         (["--option", "nonsense=1"], "protocol genprm has no option 'nonsense'"),
+        (["--plot", "v.svg", "--engine", "scripted:{script}", "-n", "1"], "--plot draws F1 over votes"),
+        (["--plot", "v.svg", "--engine", "scripted:{script}", "--stopping", "exact"], "--stopping none"),
+        (["--plot", "v.svg", "--engine", "scripted:{script}", "--context", "first"], "--context first"),
+        (["--plot", "v.svg", "--engine", "scripted:{script}", "--protocol", "judge"], "--protocol judge"),
+        (["--option", "execute=false", "--ablation", "full", "no-run"], "--ablation no-run sets execute itself"),
+        (["--option", "verify", "--ablation", "direct"], "an option is given as NAME=VALUE, not as 'verify'"),
     ],
 )
 def test_options_that_do_not_fit(

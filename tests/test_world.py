@@ -6,7 +6,11 @@ import json
 import keyword
 import random
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import gcd, lcm
 from pathlib import Path
@@ -15,28 +19,33 @@ import pytest
 
 from genprm.cli import main
 from genprm.inputs import read_solutions
-from genprm.protocols.genprm import code_blocks
+from genprm.protocols.genprm import ABLATIONS, code_blocks
+from genprm.runs import write_whole
 from genprm.sandbox import Sandbox
+from genprm.synth.command import ROWS
 from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, examples
-from genprm.synth.world.problems import ancestors
+from genprm.synth.world.faults import slipped
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
-from genprm.synth.world.solutions import revise, slipped
+from genprm.synth.world.solutions import revise
 from genprm.synth.world.teacher import MODES, conversation, in_python
 from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
+from tests.test_cli import environment, interruptible, until
 
 EXAMPLES = list(examples("valid", 330))
 
 
-def reckoned(made: Example) -> list[Fraction]:
-    """The values of a problem's quantities, by exact fractions and from the numbers alone."""
+def reckoned(made: Example, forced: Mapping[int, int] | None = None) -> list[Fraction]:
+    """The values of a problem's quantities, by exact fractions and from the numbers alone; those that are ``forced``
+    are as it says."""
     values: list[Fraction] = []
-    for quantity in made.problem.quantities:
+    for place, quantity in enumerate(made.problem.quantities):
         names = dict(zip("ab", (values[at] for at in quantity.parents), strict=False))
         names |= {name: Fraction(number) for name, number in quantity.numbers.items()}
         whole = {"gcd": lambda a, b: gcd(int(a), int(b)), "lcm": lambda a, b: lcm(int(a), int(b))}
-        values.append(Fraction(eval(quantity.relation.form.replace("//", "/"), whole | names)))
+        value = Fraction(eval(quantity.relation.form.replace("//", "/"), whole | names))
+        values.append(Fraction(forced[place]) if forced and place in forced else value)
     return values
 
 
@@ -95,14 +104,51 @@ def test_difficulty_is_depth_and_size() -> None:
     assert sum(depth[1]) < sum(depth[3]) < sum(depth[5])
 
 
-def test_graphs_are_acyclic_and_the_question_needs_what_it_needs() -> None:
+def moved_by(made: Example, place: int) -> set[int]:
+    """The quantities that move when one is changed by itself, to values enough that no divisor hides them all."""
+    values = [quantity.value for quantity in made.problem.quantities]
+    changed = [values[place] + 1, values[place] + 30, *(values[place] * other for other in values if other > 1)]
+    tried = [reckoned(made, {place: value}) for value in changed]
+    return {at for at, value in enumerate(values) if any(found[at] != value for found in tried)}
+
+
+def test_the_answer_moves_with_what_it_needs_and_with_nothing_else() -> None:
+    n_hidden = 0
+    for made in EXAMPLES[:300]:
+        moved = {place: moved_by(made, place) for place in range(len(made.problem.quantities))}
+        answering = {place for place, others in moved.items() if made.problem.asked in others}
+        needed = made.problem.needed()
+        assert answering <= needed
+        for place in needed - answering:  # the answer is a difference, such as (a + b) - a, whose sides move alike
+            sides = made.problem.quantities[made.problem.asked].parents
+            assert len(sides) == 2
+            assert moved[place] >= set(sides)
+            n_hidden += 1
+    assert n_hidden < 10
+
+
+def test_a_wrong_reference_names_another_holder() -> None:
+    seen = 0
+    for made in EXAMPLES:
+        for step in made.steps:
+            if step.truth.kind == "reference":
+                quantity = made.problem.quantities[step.place]
+                because, text = quantity.relation.because, step.text.lower()
+                assert quantity.text(because).lower() not in text
+                held = {other.holder for other in made.problem.quantities}
+                wrong = [{letter: holder} for letter in "AB" for holder in held - {quantity.words.get(letter)}]
+                assert any(quantity.text(because, **named).lower() in text for named in wrong), step.text
+                seen += 1
+    assert seen == 15
+
+
+def test_graphs_are_acyclic() -> None:
     for made in EXAMPLES:
         for place, quantity in enumerate(made.problem.quantities):
             assert all(parent < place for parent in quantity.parents)
         names = [quantity.variable for quantity in made.problem.quantities]
         assert len(set(names)) == len(names)
         assert all(name.isidentifier() for name in names)
-        assert ancestors(made.problem.quantities, made.problem.asked) == made.problem.needed()
 
 
 def test_an_index_gives_the_same_example_whatever_is_asked_beside_it() -> None:
@@ -162,6 +208,7 @@ def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> No
 
 
 def test_modes_are_the_ablations_of_the_protocol() -> None:
+    assert MODES.keys() == ABLATIONS.keys()
     made = EXAMPLES[1]
     texts = {mode: conversation(made.problem, made.steps, mode)[-1]["content"] for mode in MODES}
     assert "[Code Output]" in texts["full"]
@@ -219,3 +266,52 @@ def test_the_command_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert main(["synth", "world", "test", "-n", "2", "-o", str(tmp_path / "file" / "below.jsonl")]) == 2
     assert main(["synth", "world", "test", "-n", "-1"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_rows_that_end_in_an_error_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    def rows() -> Iterator[bytes]:
+        yield b"one\n"
+        yield b"two\n" * 100_000  # more than any buffer holds
+        assert len(list(tmp_path.iterdir())) == 2
+        raise ValueError("the third row")
+
+    path = tmp_path / "rows.jsonl"
+    assert write_whole(path, [b"old\n", b"rows\n"]) == 2
+    with pytest.raises(ValueError, match="the third row"):
+        write_whole(path, rows())
+    assert [each.name for each in tmp_path.iterdir()] == ["rows.jsonl"]
+    assert path.read_bytes() == b"old\nrows\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
+def test_the_command_can_be_stopped(tmp_path: Path, how: signal.Signals) -> None:
+    command = ["synth", "world", "train", "-n", "10000000", "-o", str(tmp_path / "rows.jsonl")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genprm", *command],
+        env=environment(),
+        preexec_fn=interruptible,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
+        process.send_signal(how)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said == "genprm: stopped\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "table"), [("SPLIT", SPLITS), ("--rows", tuple(ROWS))])
+def test_choices_of_the_command_are_those_of_its_tables(
+    option: str, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["nothing"] if option == "SPLIT" else ["test", "--rows", "nothing"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["synth", "world", *args])
+    said = capsys.readouterr().err
+    assert option in said
+    assert f"(choose from {', '.join(map(repr, table))})" in said

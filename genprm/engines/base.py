@@ -1,7 +1,9 @@
 """The one thing that an engine does."""
 
+import math
 from typing import Protocol
 
+from genprm.errors import ConfigError
 from genprm.types import Completion, Prompt, Sampling
 
 
@@ -29,3 +31,11 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Give back what it holds. Safe to call twice."""
         ...
+
+
+def require_sound(sampling: Sampling) -> None:
+    """Raises ConfigError for what no engine can sample by."""
+    if not (0 <= sampling.temperature < math.inf and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
+        raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
+    if sampling.max_tokens < 1:
+        raise ConfigError(f"sampling needs room for a token, not max_tokens = {sampling.max_tokens}")

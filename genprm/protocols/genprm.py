@@ -35,9 +35,9 @@ published code, it is in what the latter leaves open, and never in a prompt that
 
 import math
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.sandbox.result import Result
@@ -159,6 +159,17 @@ class GenPRMProtocol:
         if self.analyze:
             return kept.split("</analyze>")[0] + STOP_ANALYSIS + JUDGE
         return text + ("</verify>\n" if self.verify else "") + JUDGE
+
+
+Ablation = Literal["full", "no-run", "analysis", "direct"]
+ABLATIONS: Mapping[Ablation, Mapping[str, Any]] = {
+    "full": {},
+    "no-run": {"execute": False},
+    "analysis": {"verify": False},
+    "direct": {"analyze": False, "verify": False},
+}
+"""What may be left of a rationale, and the fields of :class:`GenPRMProtocol` that leave it: all of it, code that is not
+run, the analysis alone, the verdict alone."""
 
 
 def _over(written: Completion, draft: Draft) -> bool:

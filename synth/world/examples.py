@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from genprm.synth.world.faults import ASIDE, FIRST_KINDS
 from genprm.synth.world.problems import DIFFICULTIES, WorldProblem, make_problem
-from genprm.synth.world.solutions import ASIDE, FIRST_KINDS, Form, Step, StepTruth, write_solution
+from genprm.synth.world.solutions import Form, write_solution
+from genprm.synth.world.truth import Step, StepTruth
 from genprm.types import NO_ERROR, Problem, Solution
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+HELD_OUT = SPLITS[1:]
+"""Splits that no model is trained on."""
 _WITH_ASIDES = 3
 """Difficulties from here on have quantities that no step needs."""
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from math import gcd, lcm
 from types import CodeType
 from typing import Any, get_args
@@ -78,7 +78,7 @@ def ancestors(quantities: Sequence[Quantity], place: int) -> frozenset[int]:
 
 
 def make_problem(rng: random.Random, difficulty: int) -> WorldProblem:
-    """A problem with 2 (difficulty 1) to 8 (difficulty 5) quantities to be worked out."""
+    """A problem whose answer needs 2 (difficulty 1) to between 5 and 8 (difficulty 5) quantities to be worked out."""
     while True:
         problem = _tried(rng, difficulty)
         if problem:
@@ -86,7 +86,10 @@ def make_problem(rng: random.Random, difficulty: int) -> WorldProblem:
 
 
 def evaluate(form: str, values: Mapping[str, int]) -> int | None:
-    """The value of a relation's form; None where that is no whole number, or has a division with a remainder."""
+    """The value of a relation's form; None where that is no whole number, or has a division with a remainder.
+
+    A comparison has the value 1 or 0; in a form that divides with ``/`` what is behind the point is cut off.
+    """
     code, exact = _compiled(form)
     names = {**_FUNCTIONS, **values}
     try:
@@ -99,7 +102,7 @@ def evaluate(form: str, values: Mapping[str, int]) -> int | None:
 _FUNCTIONS: Mapping[str, Any] = {"__builtins__": {}, "gcd": gcd, "lcm": lcm}
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _compiled(form: str) -> tuple[CodeType, CodeType | None]:
     """Forms come from our own tables. What ``//`` drops shows where ``/`` gives another value."""
     exact = compile(form.replace("//", "/"), form, "eval") if "//" in form else None

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from genprm.protocols.genprm import ABLATIONS
 from genprm.protocols.policy import feedback, revise, solve
 from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
 from genprm.synth.world.examples import Example, Split, example
 from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
+from genprm.synth.world.truth import Step
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
-ABLATED: tuple[Mode, ...] = ("no-run", "analysis", "direct")
+ABLATED: tuple[Mode, ...] = tuple(mode for mode in ABLATIONS if mode != "full")
 _ABLATED_SHARE = 0.12
 
 
@@ -25,7 +27,7 @@ def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         yield _row(made, mode, conversation(made.problem, _judged(rng, made), mode))
 
 
-def _judged(rng: random.Random, made: Example) -> Sequence[solutions.Step]:
+def _judged(rng: random.Random, made: Example) -> Sequence[Step]:
     """All steps, or those up to the first error: what comes after is judged too, but is soon learnt."""
     first = made.solution.first_error
     return made.steps if first in (None, NO_ERROR) or rng.random() < 0.5 else made.steps[: first + 1]
@@ -101,5 +103,5 @@ def _critique(made: Example, at: int) -> Rationale:
     return Rationale(0, "ok", analysis=said, checks=(Check(check.code, Result("ok", stdout=check.output)),))
 
 
-def _joined(steps: Sequence[solutions.Step]) -> str:
+def _joined(steps: Sequence[Step]) -> str:
     return "\n\n".join(step.text for step in steps)

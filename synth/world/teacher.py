@@ -7,22 +7,15 @@ works the quantity out anew, from variables that the checks of earlier steps hav
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd, lcm
-from typing import Literal
 
-from genprm.protocols.genprm import ANALYZE, JUDGE, VERIFY, GenPRMProtocol
-from genprm.synth.world.problems import WorldProblem
-from genprm.synth.world.solutions import Step
+from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol
+from genprm.synth.world.problems import WorldProblem, evaluate
+from genprm.synth.world.truth import Step
 from genprm.types import Problem, Solution
 
-Mode = Literal["full", "no-run", "analysis", "direct"]
+Mode = Ablation
 """What a rationale consists of; ``full`` but for the ablations of ``genprm eval world``."""
-MODES: dict[Mode, GenPRMProtocol] = {
-    "full": GenPRMProtocol(),
-    "no-run": GenPRMProtocol(execute=False),
-    "analysis": GenPRMProtocol(verify=False),
-    "direct": GenPRMProtocol(analyze=False, verify=False),
-}
+MODES = {mode: GenPRMProtocol(**switches) for mode, switches in ABLATIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +47,17 @@ def conversation(problem: WorldProblem, steps: Sequence[Step], mode: Mode = "ful
 
 def rationale(problem: WorldProblem, step: Step, number: int, known: set[int], mode: Mode = "full") -> str:
     """The rationale of step ``number`` (from 0); ``known`` are the places that earlier checks have worked out."""
+    parts, protocol = [], MODES[mode]
+    if protocol.analyze:
+        parts.append(f"{ANALYZE.format(t=number + 1)}{analyse(problem, step, known)}\n</analyze>\n")
+    if protocol.verify:
+        check = make_check(problem, step, known)
+        parts.append(f"{VERIFY}{check.code}\n```\n")
+        if protocol.execute:
+            parts.append(f"[Code Output]\n\n```\n{check.output}\n```\n{conclusion(check)}\n")
+        parts.append("</verify>\n")
     word = "Yes" if step.truth.correct else "No"
-    verdict = f"{JUDGE}{{{word}}}$\n</output>\n"
-    if mode == "direct":
-        return verdict
-    analysis = ANALYZE.format(t=number + 1) + analyse(problem, step, known) + "\n</analyze>\n"
-    if mode == "analysis":
-        return analysis + verdict
-    check = make_check(problem, step, known)
-    code = f"{VERIFY}{check.code}\n```\n"
-    if mode == "no-run":
-        return f"{analysis}{code}</verify>\n{verdict}"
-    return f"{analysis}{code}[Code Output]\n\n```\n{check.output}\n```\n{conclusion(check)}\n</verify>\n{verdict}"
+    return "".join([*parts, f"{JUDGE}{{{word}}}$\n</output>\n"])
 
 
 def needed_for(problem: WorldProblem, place: int, known: set[int]) -> set[int]:
@@ -102,7 +94,7 @@ def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
     lines = [assignment(problem, at) for at in new]
     written = in_python(step.computation)
     value = quantity.value == step.claimed
-    computation = _holds(written, step.claimed) if written else None
+    computation = evaluate(f"{written} == {step.claimed}", {}) == 1 if written else None
     compared = [f"{quantity.variable} == {step.claimed}"]
     printed: list[object] = [value]
     if computation is not None:
@@ -134,10 +126,6 @@ def conclusion(check: Check) -> str:
 def in_python(computation: str) -> str:
     """A computation as people write it, in Python."""
     return computation.replace("×", "*").replace("^", "**").replace("mod", "%")
-
-
-def _holds(written: str, claimed: int) -> bool:
-    return bool(eval(f"{written} == {claimed}", {"__builtins__": {}, "gcd": gcd, "lcm": lcm}))
 
 
 def _filled(form: str, names: dict[str, str]) -> str:

@@ -1,0 +1,42 @@
+"""What is true of a step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from genprm.synth.world.problems import WorldProblem
+
+
+@dataclass(frozen=True, slots=True)
+class StepTruth:
+    """What is true of a step."""
+
+    correct: bool
+    kind: str = ""
+    """One of :data:`~genprm.synth.world.faults.KINDS`; empty for a correct step."""
+    reachable: bool = True
+    """Whether who takes all values up to here at their word can still find the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a solution, and what it claims."""
+
+    text: str
+    place: int
+    """Of the quantity that it is about."""
+    claimed: int
+    computation: str
+    """As the step writes it; empty where it gives none."""
+    truth: StepTruth
+
+
+def believed(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> int:
+    """What somebody with these beliefs takes a quantity for; what they have not worked out is read from the problem."""
+    return beliefs.get(place, problem.quantities[place].value)
+
+
+def names_of(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> dict[str, int]:
+    """The letters of a quantity's form, by these beliefs."""
+    quantity = problem.quantities[place]
+    parents = (believed(problem, beliefs, parent) for parent in quantity.parents)
+    return {**dict(zip("ab", parents, strict=False)), **quantity.numbers}
