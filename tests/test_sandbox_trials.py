@@ -134,7 +134,7 @@ def test_what_is_left_or_told_is_an_escape() -> None:
             return rows
 
     telling, believing, leaving = asyncio.run(main())
-    assert {row.verdict for row in (telling, believing, leaving)} == {"ESCAPED"}
+    assert [row.verdict for row in (telling, believing, leaving)] == ["ESCAPED"] * 3
     for name in ("file", "name", "environment", "sister"):
         assert f"the secret {name} was read" in telling.why
     assert "1 processes are left over" in leaving.why

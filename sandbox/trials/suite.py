@@ -103,6 +103,7 @@ class Suite:
             await self._raise_sister()
             for _ in range(2 * self._cores):  # what is made at the first use is made now
                 await self._honest()
+            await self._sandbox.warmed()
             self._processes = await _steady(lambda: len(descendants() - self._others))
             self._descriptors = descriptors()
             self._watch = Watch(self.limits.memory_mb)
@@ -205,6 +206,7 @@ class Suite:
 
     async def _leftovers(self) -> list[str]:
         """Processes that are more than before, once the sandbox had time to clear up."""
+        await self._sandbox.warmed()  # while its reserve is short, one more would not be seen
         count = await _settled(lambda: len(descendants() - self._others), self._processes)
         more, self._processes = count - self._processes, max(count, self._processes)
         return [f"{more} processes are left over"] if more > 0 else []
