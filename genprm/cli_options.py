@@ -68,13 +68,16 @@ def generated(parser: argparse.ArgumentParser, problems: int) -> None:
     )
 
 
-def engine(parser: argparse.ArgumentParser) -> Any:
+def engine(parser: argparse.ArgumentParser, default: str | None = ENGINE) -> Any:
+    """``default``: None where one must be named."""
     group = parser.add_argument_group("engine")
     group.add_argument(
         "--engine",
-        default=ENGINE,
+        default=default,
+        required=default is None,
         metavar="SPEC",
-        help="nano (default), symbolic, http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano:FOLDER, scripted:FILE",
+        help=f"nano{' (default)' if default else ''}, symbolic, http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, "
+        "nano:FOLDER, scripted:FILE",
     )
     group.add_argument("--model", help="the model's name on the server, where it serves several")
     group.add_argument(
