@@ -305,8 +305,7 @@ def test_many_sessions_leak_nothing(temporary: Path, count: int) -> None:
 
             await asyncio.gather(*(one(number) for number in range(count)))
             await until(lambda: not children(zygote(sandbox)))
-            await asyncio.sleep(0.05)
-            assert (descriptors(), descriptors(zygote(sandbox))) == before
+            await until(lambda: (descriptors(), descriptors(zygote(sandbox))) == before)
             assert len(names(temporary)) <= 3
 
     asyncio.run(main())

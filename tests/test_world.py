@@ -207,6 +207,24 @@ def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> No
             assert all(quote in made.problem.text for quote in re.findall(r"^> (.*)$", quotes, re.MULTILINE))
 
 
+def test_rationales_say_of_all_that_a_quantity_follows_from_whether_it_is_known() -> None:
+    n_known = n_needed = 0
+    for made in EXAMPLES[:60]:
+        assigned: set[str] = set()
+        for turn in conversation(made.problem, made.steps)[2::2]:
+            analysis, _, check = turn["content"].partition("</analyze>")
+            for variable, formula in re.findall(r"^(\w+) = (.*)$", analysis, re.MULTILINE):
+                used = set(re.findall(r"[a-z]\w+", formula)) - {"gcd", "lcm"}
+                known = {name for name in used if f"\n{name} is known." in analysis}
+                assert known <= assigned | set(re.findall(r"^(\w+) = ", check, re.MULTILINE))
+                assert used - known <= set(re.findall(r"^(\w+) = ", analysis, re.MULTILINE))
+                n_known, n_needed = n_known + len(known), n_needed + len(used - known)
+                assert variable not in assigned
+            assigned |= set(re.findall(r"^(\w+) = ", check, re.MULTILINE))
+            assert analysis.count("We need ") == len(re.findall(r"^> ", analysis, re.MULTILINE)) - ("\n> " in analysis)
+    assert min(n_known, n_needed) > 20
+
+
 def test_modes_are_the_ablations_of_the_protocol() -> None:
     assert MODES.keys() == ABLATIONS.keys()
     made = EXAMPLES[1]

@@ -1,4 +1,4 @@
-"""A model from nothing: a tokenizer learned from the rows, and a Llama with random weights.
+"""A model from nothing: a tokenizer learned from the rows, and a Llama that knows nothing but how to copy.
 
 The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time. The protocol's fixed texts
 are tokens of their own, so that what every rationale repeats costs next to nothing.
@@ -49,7 +49,7 @@ class Shape:
     kv_heads: int = 2
     vocabulary: int = 2560
     window: int = 4096
-    rope_theta: float = 10000.0
+    rope_theta: float = 1e6
     digits: int = 3
     """Of a number that make one token at most, 1 to 3. Who leaves arithmetic to code copies numbers, the longer the
     pieces the better; who calculates needs single digits."""
@@ -100,6 +100,8 @@ def new_model(shape: Shape, texts: Iterable[str], seed: int) -> tuple[Any, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from genprm.training.copying import begin_copying
+
     tokenizer = new_tokenizer(shape, texts)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -117,7 +119,9 @@ def new_model(shape: Shape, texts: Iterable[str], seed: int) -> tuple[Any, Any]:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config), tokenizer
+        model = LlamaForCausalLM(config)
+        begin_copying(model)
+        return model, tokenizer
 
 
 def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:

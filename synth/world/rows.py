@@ -97,7 +97,7 @@ def _critique(made: Example, at: int) -> Rationale:
     """What a critic who is right says of a step."""
     known: set[int] = set()
     for step in made.steps[:at]:
-        known |= needed_for(made.problem, step.place, known)
+        known.update(needed_for(made.problem, step.place, known))
     check = make_check(made.problem, made.steps[at], known)
     said = analyse(made.problem, made.steps[at], known)
     return Rationale(0, "ok", analysis=said, checks=(Check(check.code, Result("ok", stdout=check.output)),))

@@ -5,7 +5,7 @@ works the quantity out anew, from variables that the checks of earlier steps hav
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol
@@ -38,14 +38,14 @@ def conversation(problem: WorldProblem, steps: Sequence[Step], mode: Mode = "ful
     written = []
     for number, step in enumerate(steps):
         written.append(rationale(problem, step, number, known, mode))
-        known |= needed_for(problem, step.place, known)
+        known.update(needed_for(problem, step.place, known))
     solution = Solution(Problem(problem.text), tuple(step.text for step in steps))
     messages = [*MODES[mode].messages(solution, len(steps) - 1, written[:-1])]
     turns = [{"role": message.role, "content": message.content} for message in messages]
     return [*turns, {"role": "assistant", "content": written[-1]}]
 
 
-def rationale(problem: WorldProblem, step: Step, number: int, known: set[int], mode: Mode = "full") -> str:
+def rationale(problem: WorldProblem, step: Step, number: int, known: Collection[int], mode: Mode = "full") -> str:
     """The rationale of step ``number`` (from 0); ``known`` are the places that earlier checks have worked out."""
     parts, protocol = [], MODES[mode]
     if protocol.analyze:
@@ -60,23 +60,37 @@ def rationale(problem: WorldProblem, step: Step, number: int, known: set[int], m
     return "".join([*parts, f"{JUDGE}{{{word}}}$\n</output>\n"])
 
 
-def needed_for(problem: WorldProblem, place: int, known: set[int]) -> set[int]:
-    """What has to be worked out for ``place``, itself among it, that is not known yet."""
-    if place in known:
-        return set()
-    return {place}.union(*(needed_for(problem, parent, known) for parent in problem.quantities[place].parents))
+def needed_for(problem: WorldProblem, place: int, known: Collection[int]) -> list[int]:
+    """What has to be worked out for ``place``, itself at the end, that is not known yet; each after its parents."""
+    needed: list[int] = []
+    if place not in known:
+        for parent in problem.quantities[place].parents:
+            needed += needed_for(problem, parent, {*known, *needed})
+        needed.append(place)
+    return needed
 
 
-def analyse(problem: WorldProblem, step: Step, known: set[int]) -> str:
+def analyse(problem: WorldProblem, step: Step, known: Collection[int]) -> str:
     """Quotes first, from the step's quantity back to what is known; then what the step says."""
     quantity = problem.quantities[step.place]
-    lines = [f"It is about {quantity.called}."]
-    for at in sorted(needed_for(problem, step.place, known), reverse=True):
-        lines += [f"> {problem.quantities[at].told}", assignment(problem, at)]
-    if step.place in known:
-        lines.append(f"{quantity.variable} is known from before.")
+    about = [f"It is about {quantity.called}.", *_traced(problem, step.place, set(known))]
     equation = f"{step.computation} = {step.claimed}" if step.computation else str(step.claimed)
-    return "\n".join([*lines, f"The paragraph says {equation}."])
+    return "\n".join([*about, f"The paragraph says {equation}."])
+
+
+def _traced(problem: WorldProblem, place: int, known: set[int]) -> list[str]:
+    """A quantity back to what is known. Of all that it follows from it is said whether it is known, for a model that
+    goes on without having asked itself uses variables that no check has made."""
+    quantity = problem.quantities[place]
+    if place in known:
+        return [f"{quantity.variable} is known."]
+    known.add(place)
+    lines = [f"> {quantity.told}", assignment(problem, place)]
+    for parent in quantity.parents:
+        if parent not in known:
+            lines.append(f"We need {problem.quantities[parent].called}.")
+        lines += _traced(problem, parent, known)
+    return lines
 
 
 def assignment(problem: WorldProblem, place: int) -> str:
@@ -87,11 +101,10 @@ def assignment(problem: WorldProblem, place: int) -> str:
     return f"{quantity.variable} = {filled}"
 
 
-def make_check(problem: WorldProblem, step: Step, known: set[int]) -> Check:
+def make_check(problem: WorldProblem, step: Step, known: Collection[int]) -> Check:
     """The check of a step, and what it prints."""
     quantity = problem.quantities[step.place]
-    new = sorted(needed_for(problem, step.place, known))
-    lines = [assignment(problem, at) for at in new]
+    lines = [assignment(problem, at) for at in needed_for(problem, step.place, known)]
     written = in_python(step.computation)
     value = quantity.value == step.claimed
     computation = evaluate(f"{written} == {step.claimed}", {}) == 1 if written else None
