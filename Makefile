@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: Python 3.11 or newer with venv, and make.
 PYTHON ?= python3
 BIN := .venv/bin
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test slow lint fix clean nano policy
 
@@ -8,10 +9,10 @@ demo: .venv/core  ## critique a wrong solution: names the wrong step, shows the 
 	$(BIN)/genprm critique examples/savings.md -n 8
 
 test: .venv/dev  ## the quick suite
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
 
 slow: .venv/engines  ## the tests that take longer, those of the real engines among them
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow $(AT_ONCE)
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

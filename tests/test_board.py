@@ -309,5 +309,5 @@ def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None
     done, taken = asyncio.run(main())
     assert 1 <= len(done) <= 25
     assert all(r.outcome == "ok" for critique in done for step in critique.steps for r in step.rationales)
-    assert taken < 45
+    assert taken < 90
     assert {critique.first_error for critique in done} == {NO_ERROR}

@@ -281,7 +281,7 @@ def test_cancelling_gives_everything_back() -> None:
         assert len(asyncio.all_tasks()) == 1
         return time.perf_counter() - began
 
-    assert run(asked, stopped, Method("s", "genprm", n=4)) < 1
+    assert run(asked, stopped, Method("s", "genprm", n=4)) < 10
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_call_that_hangs_while_others_are_answered(monkeypatch: pytest.MonkeyP
     def hang() -> None:
         if not hung:
             hung.append("once")
-            time.sleep(2)
+            time.sleep(8)
 
     server = Server(lambda text, at: hang if text == "unlucky" else None)
 
@@ -136,7 +136,7 @@ def test_a_call_that_hangs_while_others_are_answered(monkeypatch: pytest.MonkeyP
         assert await outcome(engine, "unlucky") == "fine"
         return time.perf_counter() - began
 
-    assert with_engine(server, work) < 1.5
+    assert with_engine(server, work) < 6
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_a_body_that_drips_is_no_answer() -> None:
         assert await outcome(engine, "drip") == "EngineLost"
         return time.perf_counter() - began
 
-    assert with_engine(server, work, timeout_s=0.3, patience_s=0.0, on_trouble=lambda _: None) < 1.5
+    assert with_engine(server, work, timeout_s=0.3, patience_s=0.0, on_trouble=lambda _: None) < 6
 
 
 @pytest.mark.usefixtures("quick_waits")
@@ -377,7 +377,7 @@ def test_a_slow_pace_is_left_as_soon_as_the_server_answers() -> None:
         await asyncio.gather(*waiting)
         return time.monotonic() - began
 
-    assert asyncio.run(main()) < 0.8
+    assert asyncio.run(main()) < 5
 
 
 def test_calls_that_wait_for_their_turn_or_rest_are_told_at_once_that_the_server_is_lost() -> None:

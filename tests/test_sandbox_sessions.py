@@ -313,7 +313,7 @@ def test_what_was_done_is_counted() -> None:
         assert (stats.starts, stats.replays) == (1, 1)
         assert 0.25 <= stats.cpu["timeout"].total < 0.6
         assert stats.cpu["timeout"].quantile(0.5) == 0.5
-        assert stats.wall["error"].quantile(1) < 0.3
+        assert stats.wall["error"].quantile(1) < 2
 
     within(Sandbox(Limits(cpu_s=0.3), policy="off"), work)
 
