@@ -9,28 +9,45 @@ from genprm.protocols.genprm import ABLATIONS
 from genprm.protocols.policy import feedback, revise, solve
 from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
-from genprm.synth.world.examples import Example, Split, example
+from genprm.synth.world.examples import HELD_OUT, Example, Split, example
 from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
 from genprm.synth.world.truth import Step
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
 ABLATED: tuple[Mode, ...] = tuple(mode for mode in ABLATIONS if mode != "full")
-_ABLATED_SHARE = 0.12
+_ABLATED_SHARE = 0.09
+_HARD_SHARE = 0.35
+"""Of the training rows, beside those that are hard by chance: long problems are where sentences are mixed up."""
+_HARD = (4, 5)
+_TERSE_SHARE = 0.3
+"""Of the training rows: there half of the steps give their values alone. Where steps show numbers, a model learns to
+take them from there, and not from the problem."""
 
 
 def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
-    """Chains of rationales. Most are full; the rest, in equal parts, leave out what the ablations leave out."""
+    """Chains of rationales. Most are full; the rest, in equal parts, leave out what the ablations leave out.
+
+    Those for training are made harder than the examples of the split are.
+    """
     for index in range(start, start + n):
-        made = example(split, index)
-        rng = random.Random(f"critic row {made.solution.id}")
+        rng = random.Random(f"critic row {split} {index}")
+        training = split not in HELD_OUT
+        made = example(split, index, rng.choice(_HARD) if training and rng.random() < _HARD_SHARE else None)
         mode: Mode = rng.choice(ABLATED) if rng.random() < _ABLATED_SHARE else "full"
-        yield _row(made, mode, conversation(made.problem, _judged(rng, made), mode))
+        steps = _judged(rng, made)
+        if training and rng.random() < _TERSE_SHARE:
+            steps = [_perhaps_terse(rng, made, step) for step in steps]
+        yield _row(made, mode, conversation(made.problem, steps, mode))
 
 
 def _judged(rng: random.Random, made: Example) -> Sequence[Step]:
     """All steps, or those up to the first error: what comes after is judged too, but is soon learnt."""
     first = made.solution.first_error
     return made.steps if first in (None, NO_ERROR) or rng.random() < 0.5 else made.steps[: first + 1]
+
+
+def _perhaps_terse(rng: random.Random, made: Example, step: Step) -> Step:
+    return solutions.without_computation(rng, made.problem, step) if rng.random() < 0.5 else step
 
 
 def _row(made: Example, mode: str, messages: list[dict[str, str]]) -> dict[str, Any]:
