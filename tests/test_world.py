@@ -27,7 +27,7 @@ from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, exa
 from genprm.synth.world.faults import slipped
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
-from genprm.synth.world.solutions import revise
+from genprm.synth.world.solutions import revise, without_computation
 from genprm.synth.world.teacher import MODES, conversation, in_python
 from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
@@ -252,6 +252,39 @@ def test_a_slip_is_always_a_slip() -> None:
     for value in [1, 2, 7, 10, 100, 999, 12345] * 30:
         assert slipped(rng, value) != value
         assert slipped(rng, value) > 0
+
+
+def test_a_step_without_its_computation_is_as_right_or_wrong() -> None:
+    rng = random.Random(0)
+    n_terse = Counter[str]()
+    for made in EXAMPLES:
+        for step in made.steps:
+            terse = without_computation(rng, made.problem, step)
+            n_terse[step.truth.kind] += terse != step
+            assert (terse.place, terse.claimed, terse.truth) == (step.place, step.claimed, step.truth)
+            assert ("\\boxed" in terse.text) == ("\\boxed" in step.text)
+            assert f"{step.claimed}" in terse.text
+            if terse != step:
+                assert "=" not in terse.text
+                assert made.problem.quantities[step.place].value == step.claimed or not step.truth.correct
+    assert not n_terse["written"], "its value is right: without the computation nothing is wrong"
+    assert min(n_terse[kind] for kind in ("", "slip", "operation", "misread", "carried")) > 3
+
+
+def test_no_sentence_of_a_problem_begins_with_a_figure() -> None:
+    for made in EXAMPLES:
+        assert not any(quantity.told[0].isdigit() for quantity in made.problem.quantities)
+
+
+def test_rows_to_train_on_are_harder_than_the_examples() -> None:
+    train, valid = list(critic_rows("train", 200)), list(critic_rows("valid", 200))
+    shares = [sum(row["difficulty"] > 3 for row in rows) / 200 for rows in (train, valid)]
+    assert shares[0] > shares[1] + 0.1
+    assert [row["id"] for row in valid] == [f"world-valid-{n}" for n in range(200)]
+    steps = [[m["content"] for row in rows for m in row["messages"] if m["role"] == "user"] for rows in (train, valid)]
+    bare = [sum("=" not in step for step in each) / len(each) for each in steps]
+    assert bare[0] > bare[1] + 0.05
+    assert len({row["id"] for row in train}) == 200
 
 
 def test_rows_for_training() -> None:
