@@ -49,10 +49,10 @@ NANO := runs/nano
 POLICY := runs/policy
 
 nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on each
-	$(BIN)/genprm synth world train -n 46000 --rows critic -o $(NANO)/train.jsonl
+	$(BIN)/genprm synth world train -n 44000 --rows critic -o $(NANO)/train.jsonl
 	$(BIN)/genprm synth world valid -n 200 --rows critic -o $(NANO)/valid.jsonl
 	$(BIN)/torchrun --nproc_per_node 2 -m genprm train critic $(NANO)/train.jsonl --valid $(NANO)/valid.jsonl \
-	  --new nano --lr 5e-3 --updates 2200 --output $(NANO)/model
+	  --new nano --lr 5e-3 --updates 2350 --output $(NANO)/model
 
 policy: .venv/train  ## policies of three strengths
 	$(BIN)/genprm synth world train -n 24000 --rows policy -o $(POLICY)/train.jsonl

@@ -19,7 +19,7 @@ import pytest
 
 from genprm.cli import main
 from genprm.inputs import read_solutions
-from genprm.protocols.genprm import ABLATIONS, code_blocks
+from genprm.protocols.genprm import ABLATIONS, code_blocks, format_output
 from genprm.runs import write_whole
 from genprm.sandbox import Sandbox
 from genprm.synth.command import ROWS
@@ -27,7 +27,7 @@ from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, exa
 from genprm.synth.world.faults import slipped
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
-from genprm.synth.world.solutions import revise
+from genprm.synth.world.solutions import revise, without_computation
 from genprm.synth.world.teacher import MODES, conversation, in_python
 from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
@@ -173,13 +173,18 @@ def _without_names(text: str) -> str:
 
 
 async def _outputs(chains: list[list[str]]) -> list[list[str]]:
+    """Of all checks of each chain, one after the other."""
     async with Sandbox() as sandbox:
         outputs = []
         for chain in chains:
             async with sandbox.session() as session:
-                results = [await session.run(code_blocks(text)[0][-1]) for text in chain]
-                outputs.append([result.stdout.strip() for result in results])
+                results = [await session.run(code) for text in chain for code in code_blocks(text)[0]]
+                outputs.append([format_output(result) for result in results])
         return outputs
+
+
+def said_to_print(text: str) -> list[str]:
+    return re.findall(r"\[Code Output\]\n\n```\n(.*)\n```\n", text)
 
 
 def test_variables_of_checks_are_names_that_python_leaves_free() -> None:
@@ -195,8 +200,43 @@ def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
         chains.append([turn["content"] for turn in turns if turn["role"] == "assistant"])
         for text, truth in zip(chains[-1], made.truths, strict=True):
             assert text.endswith(f"$\\boxed{{{'Yes' if truth.correct else 'No'}}}$\n</output>\n")
-    shown = [[t.partition("[Code Output]\n\n```\n")[2].partition("\n```\n")[0] for t in chain] for chain in chains]
+    shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
     assert asyncio.run(_outputs(chains)) == shown
+
+
+def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
+    """They come to the same as those that overlook none, by a check more."""
+    chains, n_failed = [], 0
+    for made in EXAMPLES[:120]:
+        plain, mended = (
+            [turn["content"] for turn in conversation(made.problem, made.steps, overlook=overlook)[2::2]]
+            for overlook in (None, lambda needed: needed[len(needed) // 2])
+        )
+        for one, other in zip(plain, mended, strict=True):
+            if one == other:
+                continue
+            n_failed += 1
+            first, last = code_blocks(other)[0]
+            name = re.findall(r"name '(\w+)' is not defined", other)[0]
+            assert f"\n{name} is known.\n" in other.partition("</analyze>")[0]
+            assert f"\n{name} = " not in f"\n{first}"
+            assert code_blocks(one)[0] == [last]
+            assert one.partition("[Code Output]")[2] == other.rpartition("[Code Output]")[2]
+            quotes = [sorted(re.findall(r"^> (.*)$", text, re.MULTILINE)) for text in (one, other)]
+            assert quotes[0] == quotes[1]
+        chains.append(mended)
+    assert n_failed > 40
+    shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
+    assert asyncio.run(_outputs(chains)) == shown
+
+
+def test_only_rows_to_train_on_overlook_anything() -> None:
+    kinds = {"train": 0, "valid": 0}
+    for split in ("train", "valid"):
+        for row in critic_rows(split, 300):
+            kinds[split] += any("NameError" in message["content"] for message in row["messages"])
+    assert kinds["train"] > 10
+    assert not kinds["valid"]
 
 
 def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> None:
@@ -252,6 +292,41 @@ def test_a_slip_is_always_a_slip() -> None:
     for value in [1, 2, 7, 10, 100, 999, 12345] * 30:
         assert slipped(rng, value) != value
         assert slipped(rng, value) > 0
+
+
+def test_a_step_without_its_computation_is_as_right_or_wrong() -> None:
+    rng = random.Random(0)
+    n_terse = Counter[str]()
+    for made in EXAMPLES:
+        for step in made.steps:
+            terse = without_computation(rng, made.problem, step)
+            n_terse[step.truth.kind] += terse != step
+            assert (terse.place, terse.claimed, terse.truth) == (step.place, step.claimed, step.truth)
+            assert ("\\boxed" in terse.text) == ("\\boxed" in step.text)
+            assert f"{step.claimed}" in terse.text
+            if terse != step:
+                assert "=" not in terse.text
+                assert made.problem.quantities[step.place].value == step.claimed or not step.truth.correct
+    assert not n_terse["written"], "its value is right: without the computation nothing is wrong"
+    assert min(n_terse[kind] for kind in ("", "slip", "operation", "misread", "carried")) > 3
+
+
+def test_no_sentence_of_a_problem_begins_with_a_figure() -> None:
+    for made in EXAMPLES:
+        assert not any(quantity.told[0].isdigit() for quantity in made.problem.quantities)
+
+
+def test_rows_to_train_on_are_harder_than_the_examples() -> None:
+    train, valid = list(critic_rows("train", 200)), list(critic_rows("valid", 200))
+    shares = [sum(row["difficulty"] > 3 for row in rows) / 200 for rows in (train, valid)]
+    dropped = [sum(row["kind"] == "dropped" for row in rows) for rows in (train, valid)]
+    assert dropped[0] > dropped[1] + 8
+    assert shares[0] > shares[1] + 0.1
+    assert [row["id"] for row in valid] == [f"world-valid-{n}" for n in range(200)]
+    steps = [[m["content"] for row in rows for m in row["messages"] if m["role"] == "user"] for rows in (train, valid)]
+    bare = [sum("=" not in step for step in each) / len(each) for each in steps]
+    assert bare[0] > bare[1] + 0.05
+    assert len({row["id"] for row in train}) == 200
 
 
 def test_rows_for_training() -> None:

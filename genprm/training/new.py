@@ -50,6 +50,7 @@ class Shape:
     vocabulary: int = 2560
     window: int = 4096
     rope_theta: float = 1e6
+    """High, so that half of the rotations hardly change over the window: matches of content rest on those."""
     digits: int = 3
     """Of a number that make one token at most, 1 to 3. Who leaves arithmetic to code copies numbers, the longer the
     pieces the better; who calculates needs single digits."""

@@ -42,11 +42,15 @@ def examples(split: Split, n: int, start: int = 0, difficulty: int | None = None
         yield example(split, index, difficulty)
 
 
-def example(split: Split, index: int, difficulty: int | None = None) -> Example:
-    """Example ``index`` of a split. A problem belongs to one split only: its digest says to which."""
-    rng = random.Random(f"genprm world {split} {index} {difficulty or ''}")
+def example(split: Split, index: int, difficulty: int | None = None, kind: str | None = None) -> Example:
+    """Example ``index`` of a split. A problem belongs to one split only: its digest says to which.
+
+    ``kind``: of the first error, where it is not left to the index.
+    """
+    asked = [str(value) for value in (difficulty, kind) if value is not None]
+    rng = random.Random(f"genprm world {split} {index} {' '.join(asked)}")
     level = difficulty or rng.choice(DIFFICULTIES)
-    fault = "" if index % 2 == 0 else FIRST_KINDS[index // 2 % len(FIRST_KINDS)]
+    fault = ("" if index % 2 == 0 else FIRST_KINDS[index // 2 % len(FIRST_KINDS)]) if kind is None else kind
     form = _form(rng, fault, level)
     while True:
         problem = make_problem(rng, level)
@@ -54,7 +58,7 @@ def example(split: Split, index: int, difficulty: int | None = None) -> Example:
             continue
         steps = write_solution(rng, problem, fault, form)
         if steps is not None and _as_asked(problem, steps, fault, form):
-            return _example(f"world-{split}-{difficulty or ''}{'-' if difficulty else ''}{index}", problem, steps, form)
+            return _example("-".join(["world", split, *asked, str(index)]), problem, steps, form)
 
 
 def split_of(text: str) -> Split:

@@ -28,7 +28,8 @@ class Relation:
     """Kinds that ``a`` may be of; ``b`` is a count."""
     makes: Kind
     told: tuple[str, ...]
-    """Sentences of a problem that say it."""
+    """Sentences of a problem that say it. None begins with a figure, as is good style: who quotes one that does has to
+    pick a number before a word has said which."""
     called: str
     """What the new quantity is called."""
     stated: str
@@ -112,7 +113,7 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         "percent of", "percent", ("count",), "share",
-        ("{p}% of {A}'s {what} are {colour}.", "Of {A}'s {what}, {p}% are {colour}."),
+        ("Among {A}'s {what}, {p}% are {colour}.", "Of {A}'s {what}, {p}% are {colour}."),
         "{A}'s {colour} {what}", "{A} has {x} {colour} {what}", "a * p // 100",
         {"p": (5, 10, 15, 20, 25, 30, 35, 40, 45, 60, 70, 75, 80)}, name_in_code="{A}_{colour}",
         because="{p}% of those of {A} are {colour}",
@@ -121,7 +122,7 @@ RELATIONS: tuple[Relation, ...] = (
     # Changes
     Relation(
         "old ones", "change", ("count",), "share",
-        ("Apart from {k} old ones, all {what} of {A} are new.", "{k} of {A}'s {what} are old, the others new."),
+        ("Apart from {k} old ones, all {what} of {A} are new.", "Among {A}'s {what}, {k} are old, the others new."),
         "{A}'s new {what}", "{A} has {x} new {what}", "a - k", {"k": (5, 190)},
         name_in_code="{A}_new", because="{k} of those of {A} are old", wrong=("a + k", "a * k"),
     ),
@@ -135,7 +136,7 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         "packs", "change", ("count",), "share",
-        ("Tomorrow {A} gets {m} packs of {k} {what} more.", "{m} packs of {k} {what} come to {A} tomorrow."),
+        ("Tomorrow {A} gets {m} packs of {k} {what} more.", "To {A} come {m} packs of {k} {what} tomorrow."),
         "{A}'s later {what}", "{A} will have {x} {what}", "a + k * m", {"k": (6, 48), "m": (2, 12)},
         name_in_code="{A}_later", because="{m} packs of {k} come to those of {A}",
         wrong=("a + k + m", "a + k", "a - k * m", "(a + k) * m"),
@@ -216,14 +217,14 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "riddle", "equation", (), "count",
         ("If {who} had {k} times as many {what} and {m} more, it would be {p}.",
-         "{k} times {who}'s {what} and {m} more would be {p}."),
+         "Taken {k} times, {who}'s {what} and {m} more would be {p}."),
         "{who}'s {what}", "{who} has {x} {what}", "(p - m) // k",
         {"k": (3, 12), "m": (5, 80), "p": (120, 990)}, holder="{who}",
         because="{k} times the number and {m} make {p}", wrong=("(p + m) // k", "p // k - m", "p - m * k", "p - m"),
     ),
     Relation(
         "part", "equation", (), "count",
-        ("1/{k} of {who}'s {what} are {m}.", "{m} {what} are 1/{k} of all that {who} has."),
+        ("A bag with 1/{k} of {who}'s {what} holds {m}.", "A bag of {m} {what} is 1/{k} of all that {who} has."),
         "{who}'s {what}", "{who} has {x} {what}", "m * k", {"k": (3, 9), "m": (12, 96)}, holder="{who}",
         because="the whole is {k} times the part", wrong=("m // k", "m + k", "m * (k - 1)"),
     ),

@@ -3,34 +3,70 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from genprm.protocols.genprm import ABLATIONS
 from genprm.protocols.policy import feedback, revise, solve
 from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
-from genprm.synth.world.examples import Example, Split, example
+from genprm.synth.world.examples import HELD_OUT, Example, Split, example
+from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
 from genprm.synth.world.truth import Step
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
 ABLATED: tuple[Mode, ...] = tuple(mode for mode in ABLATIONS if mode != "full")
-_ABLATED_SHARE = 0.12
+_ABLATED_SHARE = 0.09
+_HARD_SHARE = 0.35
+"""Of the training rows, beside those that are hard by chance: long problems are where sentences are mixed up."""
+_HARD = (4, 5)
+_TERSE_SHARE = 0.3
+"""Of the training rows: there half of the steps give their values alone. Where steps show numbers, a model learns to
+take them from there, and not from the problem."""
+_DROPPED_SHARE = 0.08
+"""Of the training rows, beside those that leave a step out by turns: nowhere else has a rationale to work out what no
+step has."""
+_OVERLOOKED_SHARE = {False: 0.35, True: 0.1}
+"""Of the training rationales that have to work out another quantity before the step's own (a given one: True): they
+take it for known, fail, and mend it."""
 
 
 def critic_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
-    """Chains of rationales. Most are full; the rest, in equal parts, leave out what the ablations leave out."""
+    """Chains of rationales. Most are full; the rest, in equal parts, leave out what the ablations leave out.
+
+    Those for training are made harder than the examples of the split are.
+    """
     for index in range(start, start + n):
-        made = example(split, index)
-        rng = random.Random(f"critic row {made.solution.id}")
+        rng = random.Random(f"critic row {split} {index}")
+        training = split not in HELD_OUT
+        made = _harder(rng, split, index) if training else example(split, index)
         mode: Mode = rng.choice(ABLATED) if rng.random() < _ABLATED_SHARE else "full"
-        yield _row(made, mode, conversation(made.problem, _judged(rng, made), mode))
+        steps = _judged(rng, made)
+        if training and rng.random() < _TERSE_SHARE:
+            steps = [_perhaps_terse(rng, made, step) for step in steps]
+        overlook = partial(_overlooked, rng, made.problem) if training else None
+        yield _row(made, mode, conversation(made.problem, steps, mode, overlook))
+
+
+def _harder(rng: random.Random, split: Split, index: int) -> Example:
+    difficulty = rng.choice(_HARD) if rng.random() < _HARD_SHARE else None
+    return example(split, index, difficulty, "dropped" if rng.random() < _DROPPED_SHARE else None)
 
 
 def _judged(rng: random.Random, made: Example) -> Sequence[Step]:
     """All steps, or those up to the first error: what comes after is judged too, but is soon learnt."""
     first = made.solution.first_error
     return made.steps if first in (None, NO_ERROR) or rng.random() < 0.5 else made.steps[: first + 1]
+
+
+def _perhaps_terse(rng: random.Random, made: Example, step: Step) -> Step:
+    return solutions.without_computation(rng, made.problem, step) if rng.random() < 0.5 else step
+
+
+def _overlooked(rng: random.Random, problem: WorldProblem, needed: Sequence[int]) -> int | None:
+    place = rng.choice(needed)
+    return place if rng.random() < _OVERLOOKED_SHARE[problem.quantities[place].given] else None
 
 
 def _row(made: Example, mode: str, messages: list[dict[str, str]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from genprm.synth.world.faults import make_fault, other_form, place_of_fault, rounded
@@ -43,21 +43,18 @@ class _Solver:
         """A step in words; ``say``: its reason is among them."""
         rng = self.rng
         if not computation:
-            return _capital(rng.choice(("So {s}.", "{s}.", "Therefore {s}.")).format(s=self._stated(quantity, claimed)))
+            return _valued(rng, quantity, claimed)
         equation = f"{computation} = {claimed}"
         because = because or quantity.text(quantity.relation.because)
         return _capital(
             rng.choice(_REASONED if say else _STYLES).format(
-                s=self._stated(quantity, equation),
-                v=self._stated(quantity, claimed),
+                s=_stated(quantity, equation),
+                v=_stated(quantity, claimed),
                 e=equation,
                 n=quantity.called,
                 b=because,
             )
         )
-
-    def _stated(self, quantity: Quantity, value: object) -> str:
-        return quantity.text(quantity.relation.stated, x=value)
 
     def worked(self, place: int, fault: str = "") -> bool:
         """Write the step for a quantity, with a fault of that kind; False where this one cannot have it."""
@@ -94,7 +91,7 @@ class _Solver:
         first = f"{shown(tried.form, names, self.mark)} = {tried.claimed}"
         second = f"{shown(quantity.relation.form, names, self.mark)} = {right}"
         text = self.rng.choice(_CORRECTIONS).format(
-            first=first, b=quantity.text(quantity.relation.because), s=self._stated(quantity, second)
+            first=first, b=quantity.text(quantity.relation.because), s=_stated(quantity, second)
         )
         self.add(place, right, quantity.relation.form, names, "", _capital(text))
         return True
@@ -138,6 +135,16 @@ def write_solution(
     return solver.steps
 
 
+def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -> Step:
+    """The step with its value alone, where it is as right or wrong by that; else as it is."""
+    quantity = problem.quantities[step.place]
+    if not step.computation or step.truth.correct != (step.claimed == quantity.value):
+        return step
+    answer = _ANSWER.search(step.text)
+    text = f"{_valued(rng, quantity, step.claimed)}{answer[0] if answer else ''}"
+    return replace(step, text=text, computation="")
+
+
 def revise(rng: random.Random, problem: WorldProblem, steps: Sequence[Step], first_error: int) -> list[Step]:
     """The right solution that begins with the steps before the first error."""
     solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*")
@@ -179,10 +186,19 @@ def shown(form: str, names: Mapping[str, int], mark: str = "*") -> str:
     return filled.replace("**", "^").replace("//", "/").replace("%", "mod").replace("*", mark)
 
 
+def _valued(rng: random.Random, quantity: Quantity, claimed: int) -> str:
+    return _capital(rng.choice(("So {s}.", "{s}.", "Therefore {s}.")).format(s=_stated(quantity, claimed)))
+
+
+def _stated(quantity: Quantity, value: object) -> str:
+    return quantity.text(quantity.relation.stated, x=value)
+
+
 def _capital(text: str) -> str:
     return text if text.startswith(("gcd(", "lcm(")) else text[0].upper() + text[1:]
 
 
+_ANSWER = re.compile(r" (So the|The) answer is \$.*")
 _STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
     "Compute {e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",

@@ -1,14 +1,17 @@
 """Rationales for the world's steps, as the verifier is to write them: from the truth, in the genprm protocol's form.
 
 A rationale quotes the sentences of the problem that the step rests on before it says a word about the step. Its check
-works the quantity out anew, from variables that the checks of earlier steps have left, and compares.
+works the quantity out anew, from variables that the checks of earlier steps have left, and compares. Where a variable
+was taken for known that no check has made, the check fails, and the rationale mends itself: it follows that variable
+back as well, and checks once more.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol
+from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol, format_output
+from genprm.sandbox.result import Result
 from genprm.synth.world.problems import WorldProblem, evaluate
 from genprm.synth.world.truth import Step
 from genprm.types import Problem, Solution
@@ -32,32 +35,73 @@ class Check:
     """Whether the step's own computation gives its value; None where it has none."""
 
 
-def conversation(problem: WorldProblem, steps: Sequence[Step], mode: Mode = "full") -> list[dict[str, str]]:
-    """The messages of one chain of rationales through these steps, ready for ``genprm train critic``."""
+def conversation(
+    problem: WorldProblem,
+    steps: Sequence[Step],
+    mode: Mode = "full",
+    overlook: Callable[[Sequence[int]], int | None] | None = None,
+) -> list[dict[str, str]]:
+    """The messages of one chain of rationales through these steps, ready for ``genprm train critic``.
+
+    ``overlook``: of the places that have to be worked out before a step's own, the one that its rationale first takes
+    for known, if any.
+    """
     known: set[int] = set()
     written = []
     for number, step in enumerate(steps):
-        written.append(rationale(problem, step, number, known, mode))
-        known.update(needed_for(problem, step.place, known))
+        needed = needed_for(problem, step.place, known)
+        overlooked = overlook(needed[:-1]) if overlook and mode == "full" and len(needed) > 1 else None
+        written.append(rationale(problem, step, number, known, mode, overlooked))
+        known.update(needed)
     solution = Solution(Problem(problem.text), tuple(step.text for step in steps))
     messages = [*MODES[mode].messages(solution, len(steps) - 1, written[:-1])]
     turns = [{"role": message.role, "content": message.content} for message in messages]
     return [*turns, {"role": "assistant", "content": written[-1]}]
 
 
-def rationale(problem: WorldProblem, step: Step, number: int, known: Collection[int], mode: Mode = "full") -> str:
-    """The rationale of step ``number`` (from 0); ``known`` are the places that earlier checks have worked out."""
+def rationale(
+    problem: WorldProblem,
+    step: Step,
+    number: int,
+    known: Collection[int],
+    mode: Mode = "full",
+    overlooked: int | None = None,
+) -> str:
+    """The rationale of step ``number`` (from 0); ``known`` are the places that earlier checks have worked out.
+
+    ``overlooked`` is none of those, and is taken for one until the check has failed for it.
+    """
     parts, protocol = [], MODES[mode]
+    believed = known if overlooked is None else {*known, overlooked}
     if protocol.analyze:
-        parts.append(f"{ANALYZE.format(t=number + 1)}{analyse(problem, step, known)}\n</analyze>\n")
+        parts.append(f"{ANALYZE.format(t=number + 1)}{analyse(problem, step, believed)}\n</analyze>\n")
     if protocol.verify:
-        check = make_check(problem, step, known)
+        check = make_check(problem, step, believed)
         parts.append(f"{VERIFY}{check.code}\n```\n")
+        if overlooked is not None:
+            traced = {*believed, *needed_for(problem, step.place, believed)} - {overlooked}
+            parts += [_output(_failed(problem, overlooked)), *_mended(problem, overlooked, traced)]
+            check = make_check(problem, step, known)
+            parts.append(f"```python\n{check.code}\n```\n")
         if protocol.execute:
-            parts.append(f"[Code Output]\n\n```\n{check.output}\n```\n{conclusion(check)}\n")
+            parts.append(f"{_output(check.output)}{conclusion(check)}\n")
         parts.append("</verify>\n")
     word = "Yes" if step.truth.correct else "No"
     return "".join([*parts, f"{JUDGE}{{{word}}}$\n</output>\n"])
+
+
+def _output(text: str) -> str:
+    return f"[Code Output]\n\n```\n{text}\n```\n"
+
+
+def _failed(problem: WorldProblem, place: int) -> str:
+    """What the model is shown of a check that uses a variable which no check has made."""
+    name = problem.quantities[place].variable
+    return format_output(Result("error", error=f"NameError: name '{name}' is not defined"))
+
+
+def _mended(problem: WorldProblem, place: int, known: set[int]) -> list[str]:
+    return [f"We need {problem.quantities[place].called}.\n", *(f"{line}\n" for line in _traced(problem, place, known))]
 
 
 def needed_for(problem: WorldProblem, place: int, known: Collection[int]) -> list[int]:
