@@ -51,7 +51,7 @@ def test_nano_finds_most_first_errors_of_unseen_problems() -> None:
     made = list(examples("valid", 40))
     critiques = judged("nano", [example.solution for example in made], n=1)
     right = sum(c.first_error == example.solution.first_error for c, example in zip(critiques, made, strict=True))
-    assert right >= 28, "the card says 8 of 10 and more"
+    assert right >= 32, "the card says 9 of 10, nearly"
 
 
 @pytest.mark.slow
