@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from genprm.engines.nano_config import LlamaConfig, read_config
-from genprm.engines.nano_tokenizer import _LETTERS
+from genprm.engines.nano_tokenizer import _LETTERS, words_around_numbers
 from genprm.engines.templates import CHATML
 
 CONTROL = ("<|im_end|>", "<|im_start|>")
@@ -20,10 +20,11 @@ WORDS = ("Yes", "No", "Ġstep", "Ġthe", "print", "is", "Ġis", "ĊĊ", "ĠĠ", 
 Tensors = dict[str, NDArray[np.float32]]
 
 
+SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
 DIGITS: dict[str, dict[str, Any]] = {
     "bare": {"type": "Digits", "individual_digits": True},
-    "with their blank": {"type": "Split", "pattern": {"Regex": r" ?\p{N}"}, "behavior": "Isolated", "invert": False},
-    "three": {"type": "Split", "pattern": {"Regex": r" ?\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
+    "one": SPLIT | {"pattern": {"Regex": words_around_numbers(1)}},
+    "three": SPLIT | {"pattern": {"Regex": words_around_numbers(3)}},
 }
 """Ways to cut numbers."""
 
@@ -40,13 +41,16 @@ def tokenizer_json(digits: str = "bare") -> dict[str, Any]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     added = [flags | {"id": vocabulary[text], "content": text, "special": True} for text in CONTROL]
     added += [flags | {"id": len(vocabulary) + at, "content": text, "special": False} for at, text in enumerate(FIXED)]
-    words = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS[digits], words]},
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [DIGITS[digits], bytes_ | {"use_regex": DIGITS[digits]["type"] == "Digits"}],
+        },
         "post_processor": None,
-        "decoder": words,
+        "decoder": bytes_,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": None, "byte_fallback": False},
     }
 

@@ -51,14 +51,15 @@ def test_each_digit_is_a_token(nano: NanoTokenizer) -> None:
     assert words(nano, "is 1205") == ["is", " ", "1", "2", "0", "5"]
 
 
-def test_a_digit_may_take_its_blank_along(tmp_path: Path) -> None:
-    tokenizer = written(tmp_path, pre_tokenizer=tokenizer_json("with their blank")["pre_tokenizer"])
-    assert words(tokenizer, "is  77 7,  8x") == ["is", " ", " 7", "7", " 7", ",", " ", " ", "8", "x"]
+def places(tokenizer: NanoTokenizer, text: str) -> list[str]:
+    return [text[start:end] for start, end in dict.fromkeys(tokenizer.encode(text)[1])]
 
 
-def test_numbers_may_be_cut_into_threes(tmp_path: Path) -> None:
-    tokenizer = written(tmp_path, pre_tokenizer=tokenizer_json("three")["pre_tokenizer"])
-    assert words(tokenizer, "is  120205 1205,7 77") == ["is", " ", " 120", "205", " 120", "5", ",", "7", " 7", "7"]
+def test_the_blank_before_a_number_may_go_with_the_word_before_it(tmp_path: Path) -> None:
+    one, three = (written(tmp_path / n, pre_tokenizer=tokenizer_json(n)["pre_tokenizer"]) for n in ("one", "three"))
+    assert places(one, "is 77 x  8") == ["is ", "7", "7", " x", " ", " ", "8"]
+    assert places(three, "is 120205 + 1205,7 77") == ["is ", "120", "205", " + ", "120", "5", ",", "7", " ", "77"]
+    assert places(three, "(8 + an_end_2) 's") == ["(", "8", " +", " an", "_end", "_", "2", ")", " '", "s"]
 
 
 def test_added_tokens_are_found_whole_and_placed(nano: NanoTokenizer) -> None:

@@ -1,7 +1,8 @@
 """A byte-level BPE tokenizer, read from ``tokenizer.json``: the same ids as those of the package that wrote the file.
 
-Text is cut at added tokens, then (where the file says so) every few digits, then into words with the blank before them;
-the bytes of each word are joined pair by pair, the pair that was learned first always first.
+Text is cut at added tokens, then into words with the blank before them, or (where the file says so) into numbers of a
+few digits and words with the blank between them and a number; the bytes of each word are joined pair by pair, the pair
+that was learned first always first.
 """
 
 import heapq
@@ -26,9 +27,29 @@ _Id = Annotated[int, msgspec.Meta(ge=0)]
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 _WHOLE = re.compile(r"(?s:.+)")
 _BY_DIGIT = re.compile(r"[0-9]|[^0-9]+")
-_NUMBERS = re.compile(r" \?\\p\{N\}(?:\{1,([1-9])\})?")
-"""The pattern of a pre-tokenizer that cuts off a few digits, with the blank before them."""
 _WORDS_KEPT = 1 << 16
+
+
+def words_around_numbers(digits: int) -> str:
+    """A pattern, as ``tokenizers`` reads it: numbers of at most so many digits; words with the blank before them, and
+    with that behind them where a number follows; the parts of a name that has underscores."""
+    return (
+        rf"\p{{N}}{{1,{digits}}}|'(?:[sdmt]|ll|ve|re)|[ _]?\p{{L}}+(?: (?=\p{{N}}))?"
+        r"| ?[^\s\p{L}\p{N}]+(?: (?=\p{N}))?|\s+(?!\S)|\s+"
+    )
+
+
+_AROUND_NUMBERS = {
+    words_around_numbers(digits): re.compile(
+        words_around_numbers(digits)
+        .replace(r"[^\s\p{L}\p{N}]", r"[^\sA-Za-z0-9]")
+        .replace(r"\p{L}", "[A-Za-z]")
+        .replace(r"\p{N}", "[0-9]"),
+        re.ASCII,
+    )
+    for digits in range(1, 10)
+}
+"""For a text in which all characters are ASCII."""
 
 
 class _AddedToken(msgspec.Struct):
@@ -93,7 +114,7 @@ class NanoTokenizer:
         self.name = str(folder)
         file = _decoded(path, _File)
         try:
-            self._parts = _parts(file)
+            self._parts, self._words_of = _patterns(file)
             self._merges = _merges(file.model)
         except ValueError as error:
             raise ConfigError(f"{path}: this is no plain byte-level BPE: {error}") from None
@@ -157,7 +178,7 @@ class NanoTokenizer:
         shape = text[start:end] if text.isascii() else text[start:end].translate(_SHAPES)
         for part in self._parts.finditer(shape):
             at = start + part.start()
-            yield from ((at + word.start(), at + word.end()) for word in _WORD.finditer(part[0]))
+            yield from ((at + word.start(), at + word.end()) for word in self._words_of.finditer(part[0]))
 
     def _merged(self, word: str) -> tuple[int, ...]:
         letters = [_LETTERS[byte] for byte in word.encode()]
@@ -225,11 +246,12 @@ def _cut(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[
         yield start, end, False
 
 
-def _parts(file: _File) -> re.Pattern[str]:
-    """What a text is cut into before its words; raises ValueError where the file asks for what is not done here."""
+def _patterns(file: _File) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What a text is cut into, and what each of its parts; raises ValueError where the file asks for what is not done
+    here."""
     parts = file.pre_tokenizer.pretokenizers if file.pre_tokenizer.type == "Sequence" else [file.pre_tokenizer]
     *before, last = parts or [file.pre_tokenizer]
-    if last.type != "ByteLevel" or last.add_prefix_space or not last.use_regex:
+    if last.type != "ByteLevel" or last.add_prefix_space:
         raise ValueError("its last pre-tokenizer is not ByteLevel without a prefix space")
     if file.decoder.type != "ByteLevel":
         raise ValueError("its decoder is not ByteLevel")
@@ -240,13 +262,13 @@ def _parts(file: _File) -> re.Pattern[str]:
     if file.model.unk_token is not None and not file.model.vocab.keys() >= set(_LETTERS):
         raise ValueError("it has an unknown token for bytes that it lacks")
     match before:
-        case []:
-            return _WHOLE
-        case [_Part(type="Digits", individual_digits=True)]:
-            return _BY_DIGIT
-        case [_Part(type="Split", pattern={"Regex": cut}, behavior="Isolated", invert=False)]:
-            if found := _NUMBERS.fullmatch(cut):
-                return re.compile(rf"(?s: ?[0-9]{{1,{found[1] or 1}}}|(?:(?! ?[0-9]).)+)")
+        case [] if last.use_regex:
+            return _WHOLE, _WORD
+        case [_Part(type="Digits", individual_digits=True)] if last.use_regex:
+            return _BY_DIGIT, _WORD
+        case [_Part(type="Split", pattern={"Regex": cut}, behavior="Isolated", invert=False)] if not last.use_regex:
+            if cut in _AROUND_NUMBERS:
+                return _WHOLE, _AROUND_NUMBERS[cut]
     raise ValueError("it has a pre-tokenizer other than ByteLevel and one that cuts off digits")
 
 

@@ -1,7 +1,8 @@
 """A model from nothing: a tokenizer learned from the rows, and a Llama that knows nothing but how to copy.
 
-The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time. The protocol's fixed texts
-are tokens of their own, so that what every rationale repeats costs next to nothing.
+The tokenizer is a byte-level BPE that cuts numbers into single digits or a few at a time. The blank before a number
+goes with the word before it: a number is the same token wherever it stands, and whoever copies it copies one token.
+The protocol's fixed texts are tokens of their own, so that what every rationale repeats costs next to nothing.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from genprm.engines.nano_tokenizer import words_around_numbers
 from genprm.engines.options import near
 from genprm.engines.templates import CHATML
 from genprm.errors import ConfigError
@@ -139,10 +141,11 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
     if learned < 256 + len(control) + 8:
         raise ConfigError(f"a vocabulary of {shape.vocabulary} leaves no room for words")
     backend = Tokenizer(models.BPE())
-    # Digits may take the blank before them along: numbers are half of what a check is made of.
-    number = Regex(r" ?\p{N}" + (f"{{1,{shape.digits}}}" if shape.digits > 1 else ""))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(number, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(words_around_numbers(shape.digits)), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -168,8 +171,8 @@ def new_tokenizer(shape: Shape, texts: Iterable[str]) -> Any:
 
 
 def _numbers(digits: int) -> Iterator[str]:
-    """All numbers of so few digits, each with a blank before it and so often that it becomes a token, however rare it
-    is in the rows, where the vocabulary has room for it."""
+    """All numbers of so few digits, each so often that it becomes a token, however rare it is in the rows, where the
+    vocabulary has room for it."""
     return repeat("".join(f" {number}" for number in range(10**digits)), _OFTEN)
 
 
