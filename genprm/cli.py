@@ -185,7 +185,7 @@ def _add_policy(benchmarks: Any) -> None:
     )
     generated(parser, 500)
     parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/policy-… by configuration)")
-    engine(parser, default=None)
+    engine(parser, default="nano:policy")
     method = parser.add_argument_group("method")
     method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
     method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")

@@ -76,8 +76,8 @@ def engine(parser: argparse.ArgumentParser, default: str | None = ENGINE) -> Any
         default=default,
         required=default is None,
         metavar="SPEC",
-        help=f"nano{' (default)' if default else ''}, symbolic, http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, "
-        "nano:FOLDER, scripted:FILE",
+        help="nano, symbolic, http(s)://HOST/v1[#MODEL], vllm:MODEL, hf:MODEL, nano:policy, nano:FOLDER, scripted:FILE"
+        + (" (default: %(default)s)" if default else ""),
     )
     group.add_argument("--model", help="the model's name on the server, where it serves several")
     group.add_argument(

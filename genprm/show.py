@@ -1,5 +1,6 @@
 """Critiques for people: on a terminal with colour and wrapped, in a pipe plain and as long as the lines are."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -92,7 +93,7 @@ class Printer:
     def _rationale(self, rationale: Rationale) -> None:
         if rationale.analysis:
             self._say("Analysis", 4, "cyan")
-            self._say(rationale.analysis, 6)
+            self._say(rationale.analysis if self._full else without_loops(rationale.analysis), 6)
         for check in rationale.checks:
             self._check(check)
         if rationale.outcome != "ok":
@@ -121,6 +122,23 @@ class Printer:
             return
         lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
         self._console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+_LOOP = re.compile(r"(.{2,120}?)\1{9,}", re.DOTALL)
+
+
+def without_loops(text: str) -> str:
+    """``text``, with what a model said over and over, ten times or more, said once and counted.
+
+    Small models, and large ones on text unlike all that they know, fall into such loops until their tokens run out.
+    """
+
+    def once(match: re.Match[str]) -> str:
+        again = match[1]
+        times = len(match[0]) // len(again)
+        return f"{again.rstrip()} … ({times} times)\n" if any(map(str.isalpha, again)) else match[0]
+
+    return _LOOP.sub(once, text).rstrip("\n")
 
 
 def _remarks(critique: Critique) -> list[str]:

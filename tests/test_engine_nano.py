@@ -353,13 +353,17 @@ def test_folders_that_are_not_taken_say_why(tmp_path: Path, what: str) -> None:
         opened(f"nano:{folder}")
 
 
-def test_the_shipped_models_name_hides_no_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_shipped_models_hide_no_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="nano:nano: there is no folder nano"):
         opened("nano:nano")
-    (tmp_path / "nano").symlink_to(folder)
+    for name in ("nano", "policy"):
+        (tmp_path / name).symlink_to(folder)
     assert opened("nano") == "nano"
     assert opened("nano:nano", max_model_len="64") == "nano:nano"
+    assert opened("nano:./policy") == "nano:./policy"
+    with pytest.raises(ConfigError, match=r"a folder policy here, too; that one is nano:\./policy"):
+        opened("nano:policy")
 
 
 @pytest.mark.parametrize("known", [{}, {"AVX512_SKX": False}, {"X86_V4": True}, {"AVX512_SKX": True}, None], ids=str)

@@ -2,6 +2,7 @@
 
 ====================  ==========================================================================
 ``nano``              the shipped verifier
+``nano:policy``       the shipped policy
 ``nano:FOLDER``       any plain Llama with a byte-level BPE tokenizer, in the form of Hugging Face
 ====================  ==========================================================================
 """
@@ -19,6 +20,9 @@ from genprm.engines.nano_model import Llama
 from genprm.engines.nano_tokenizer import NanoTokenizer
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError
+
+SHIPPED = {"": "nano", "policy": "policy"}
+"""Models by name, and their folders in ``genprm/weights``."""
 
 
 class _OneThread:
@@ -64,7 +68,7 @@ class NanoEngine(LocalEngine):
         max_model_len: int | None = None,
         cache_tokens: int = 32768,
     ) -> "NanoEngine":
-        """Load ``model``, a folder; empty for the shipped verifier.
+        """Load ``model``: empty for the shipped verifier, ``policy`` for the shipped policy, else a folder.
 
         ``max_batch`` sequences are written at once; ``cache_tokens`` are kept for calls that begin alike.
 
@@ -73,7 +77,8 @@ class NanoEngine(LocalEngine):
                 an option does not fit.
         """
         name = f"nano:{model}" if model else "nano"
-        backend, tokenizer, stops, window = await asyncio.to_thread(_loaded, model, max_model_len)
+        folder = _folder(name, model)
+        backend, tokenizer, stops, window = await asyncio.to_thread(_loaded, folder, max_model_len)
         renderer = Renderer(tokenizer, template)
         engine = cls(name, backend, renderer, stops, window=window, max_batch=max_batch, cache_tokens=cache_tokens)
         _ONE_THREAD.hold(engine)
@@ -91,10 +96,21 @@ def shipped(model: str) -> Path:
     return Path(str(resources.files("genprm"))) / "weights" / model
 
 
-def _loaded(model: str, max_model_len: int | None) -> tuple[Llama, NanoTokenizer, int | list[int] | None, int]:
-    folder = Path(model).expanduser() if model else shipped("nano")
+def _folder(name: str, model: str) -> Path:
+    if model in SHIPPED:
+        folder = shipped(SHIPPED[model])
+        if model and Path(model).is_dir():
+            raise ConfigError(
+                f"{name} is the shipped {model}, and there is a folder {model} here, too; that one is nano:./{model}"
+            )
+    else:
+        folder = Path(model).expanduser()
     if not folder.is_dir():
-        raise ConfigError(f"nano:{model}: there is no folder {folder}")
+        raise ConfigError(f"{name}: there is no folder {folder}")
+    return folder
+
+
+def _loaded(folder: Path, max_model_len: int | None) -> tuple[Llama, NanoTokenizer, int | list[int] | None, int]:
     config = read_config(folder)
     window = max_model_len or config.max_position_embeddings
     tokenizer = NanoTokenizer(folder)
