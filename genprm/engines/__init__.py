@@ -8,6 +8,7 @@
 ``vllm:MODEL``        vLLM in this process; a folder or a name on the hub
 ``hf:MODEL``          transformers in this process, on a GPU or without one
 ``scripted:FILE``     answers from a file: tests, documents, dry runs
+``calculator:ENGINE`` any of them, its computations done for it (``nano:policy`` has that by itself)
 ====================  ==========================================================================
 """
 
@@ -18,7 +19,15 @@ from genprm.engines.base import Engine
 from genprm.engines.options import keywords
 from genprm.errors import ConfigError
 
-ENGINES = ("nano[:FOLDER]", "symbolic", "http(s)://HOST/v1[#MODEL]", "vllm:MODEL", "hf:MODEL", "scripted:FILE")
+ENGINES = (
+    "nano[:FOLDER]",
+    "symbolic",
+    "http(s)://HOST/v1[#MODEL]",
+    "vllm:MODEL",
+    "hf:MODEL",
+    "scripted:FILE",
+    "calculator:ENGINE",
+)
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
@@ -48,6 +57,10 @@ async def open_engine(
 async def _made(spec: str, model: str | None, template: str | None, options: dict[str, str]) -> Engine:
     # Imports are here because each engine brings its own weight.
     kind, _, rest = spec.partition(":")
+    if kind == "calculator" and rest:
+        from genprm.engines.calculating import Calculating
+
+        return Calculating(await _made(rest, model, template, options), spec)
     if kind.lower() in ("http", "https"):
         from genprm.engines.openai import OpenAIEngine
 
@@ -65,9 +78,12 @@ async def _made(spec: str, model: str | None, template: str | None, options: dic
 
         return await HfEngine.load(rest, template=template, **keywords(HfEngine.load, options, kind, ("template",)))
     if kind == "nano":
-        from genprm.engines.nano import NanoEngine
+        from genprm.engines.calculating import Calculating
+        from genprm.engines.nano import POLICY, NanoEngine
 
-        return await NanoEngine.load(rest, template=template, **keywords(NanoEngine.load, options, kind, ("template",)))
+        typed = keywords(NanoEngine.load, options, kind, ("template",))
+        nano = await NanoEngine.load(rest, template=template, **typed)
+        return Calculating(nano, spec) if rest == POLICY else nano
     if template or options:
         raise ConfigError(f"engine {spec!r} takes no --template and no options")
     if spec == "symbolic":

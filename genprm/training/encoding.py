@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from genprm.calculator import values_in
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineRefused, InputError
 from genprm.protocols.chat import split
@@ -43,9 +44,11 @@ class Encoder:
         ConfigError: the chat template has no turns of the assistant, or no end for them.
     """
 
-    def __init__(self, renderer: Renderer, task: Task) -> None:
+    def __init__(self, renderer: Renderer, task: Task, *, calculator: bool = False) -> None:
+        """``calculator``: a policy does not write the values of its computations itself."""
         self._renderer = renderer
         self._task = task
+        self._calculator = calculator
         self._frames: dict[tuple[Role, ...], Frame] = {}
         try:
             turn = self._frame(("user", "assistant")).turns[1]
@@ -102,7 +105,7 @@ class Encoder:
             case "chat":
                 return chat_pieces(words)
             case "policy":
-                return [Piece(words, last)]
+                return _computed(words) if last and self._calculator else [Piece(words, last)]
 
     def _frame(self, roles: tuple[Role, ...]) -> Frame:
         if roles not in self._frames:
@@ -147,6 +150,14 @@ class _Draft:
         read = self.renderer.encode(text, spelt)
         self.ids.extend(read)
         self.own.extend(bytes([own]) * len(read))
+
+
+def _computed(words: str) -> list[Piece]:
+    pieces, at = [], 0
+    for start, end in values_in(words):
+        pieces += [Piece(words[at:start], True), Piece(words[start:end], False)]
+        at = end
+    return [*pieces, Piece(words[at:], True)]
 
 
 def _expanded(messages: Iterable[Message]) -> tuple[Message, ...]:

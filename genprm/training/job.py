@@ -70,7 +70,7 @@ def checked(
     """
     model, tokenizer, came_in = load_for_training(options, start)
     window = _window(options, model)
-    encoder = Encoder(Renderer(HfTokenizer(tokenizer)), options.task)
+    encoder = Encoder(Renderer(HfTokenizer(tokenizer)), options.task, calculator=options.calculator)
 
     def fitting(some: Sequence[Conversation], what: str) -> Rows:
         examples = [example for example in encode_all(encoder, some, options.seed) if len(example) <= window]

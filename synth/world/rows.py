@@ -122,7 +122,7 @@ def asked_to_revise(made: Example) -> tuple[Message, ...]:
 
 
 def _solved(rng: random.Random, made: Example) -> str:
-    return _joined(made.steps if made.form == "plain" else solutions.revise(rng, made.problem, made.steps, 0))
+    return _joined(solutions.revise(rng, made.problem, made.steps, 0))
 
 
 def _revised(rng: random.Random, made: Example) -> str:

@@ -23,6 +23,8 @@ class _Solver:
     rng: random.Random
     mark: str
     """How the solution writes multiplication."""
+    terse: float = 0.06
+    """How often a right step gives its value alone."""
     beliefs: dict[int, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
@@ -76,7 +78,7 @@ class _Solver:
         claimed = evaluate(form, names)
         if claimed is None:  # after a mistake a division may leave a remainder, which goes unnoticed
             claimed = rounded(form, names)
-        if self.rng.random() < 0.06 and claimed == self.problem.quantities[place].value:
+        if self.rng.random() < self.terse and claimed == self.problem.quantities[place].value:
             form = ""
         self.add(place, claimed, form, names, "")
 
@@ -146,8 +148,8 @@ def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -
 
 
 def revise(rng: random.Random, problem: WorldProblem, steps: Sequence[Step], first_error: int) -> list[Step]:
-    """The right solution that begins with the steps before the first error."""
-    solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*")
+    """The right solution that begins with the steps before the first error; the others show their computations."""
+    solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*", terse=0)
     solver.steps = list(steps[:first_error])
     solver.beliefs = {step.place: step.claimed for step in solver.steps}
     for place in _order(rng, problem, solver.beliefs.keys()):

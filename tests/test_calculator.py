@@ -1,0 +1,111 @@
+"""A calculator for policies: what it computes, when it holds back, and a text that is written with it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from genprm.calculator import value_of, values_in
+from genprm.engines import open_engine
+from genprm.engines.calculating import Calculating
+from genprm.engines.scripted import Rule, ScriptedEngine
+from genprm.synth.world import examples
+from genprm.types import Completion, Message, Prompt, Sampling
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Compute 27 / 3 =", " 9"),
+        ("6 * 3 * 7=", "126"),
+        ("so she has 3024 * (100 - 25) / 100 =", " 2268"),
+        ("497 × 60 =", " 29820"),
+        ("gcd(12, 18) =", " 6"),
+        ("2 ^ 5 =", " 32"),
+        ("(3 + 4) mod 5 =", " 2"),
+        ("7 - 9 =", " -2"),
+        ("1,200 * 3 =", " 3600"),
+        ("10 / 4 =", " 2.5"),
+        ("10 / 3 =", " 3.33"),
+        ("Of 5, 2 * 3 =", " 6"),
+        ("It was 2019. 2 * 3 =", " 6"),
+        ("x = 3 + 4 =", " 7"),
+    ],
+)
+def test_values(text: str, value: str) -> None:
+    assert value_of(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "So x =", "5 =", "=", "", "2 + 2", "1 / 0 =", "17 mod 0 =", "mod 5 =", "2 + =", "(2 + 3 =", "2 * x =", "2 == ",
+        "9^9^9^9 =", "9" * 300 + " * 9 =", "(" * 150 + "1 + 1" + ")" * 20 + " =", "10^14 * 10^14 =", "2^0.5 + 1 =",
+    ],
+)  # fmt: skip
+def test_where_there_is_nothing_to_compute_it_says_nothing(text: str) -> None:
+    assert value_of(text) is None
+
+
+def test_the_worlds_computations_are_all_within_its_reach() -> None:
+    seen = 0
+    for made in examples("valid", 100):
+        for step in made.steps:
+            if step.truth.correct and step.computation:
+                values = [step.text[start:end].strip() for start, end in values_in(step.text)]
+                assert str(step.claimed) in values
+                seen += 1
+    assert seen > 200
+
+
+def test_wrong_values_are_none_that_it_put_there() -> None:
+    assert [*values_in("2 * 3 = 7, and 2 * 3 = 6")] == [(22, 24)]
+    assert [*values_in("2 * 3 = 61")] == []
+
+
+def written(*rules: Rule, opening: str = "", stop: tuple[str, ...] = (), **sampling: int) -> tuple[Completion, int]:
+    engine = ScriptedEngine(rules)
+    prompt = Prompt((Message("user", "How many?"),), opening)
+    calculating = Calculating(engine, "calculator:scripted")
+    return asyncio.run(calculating.complete(prompt, Sampling(stop=stop, seed=1, **sampling))), engine.calls
+
+
+def test_values_are_put_behind_computations_and_nothing_else() -> None:
+    done, calls = written(
+        Rule(" 3456, and the answer is \\boxed{3456}.", when="So n"),
+        Rule(", written down. So n = 6.", when=" = 345"),
+        Rule("It is 1728 * 2 = 5, and so on.", when="How many?"),
+    )
+    assert done.text == "It is 1728 * 2 = 3456, written down. So n = 3456, and the answer is \\boxed{3456}."
+    assert done.finish == "stop" and calls == done.usage.calls == 3
+    tokens = (
+        len("It is 1728 * 2 = | , written down . So n = | 3456 , and the answer is \\ boxed { 3456 } .".split()) - 2
+    )
+    assert done.usage.completion_tokens == tokens
+
+
+def test_the_callers_stop_and_budget_hold() -> None:
+    rules = (Rule(" 9 more\n\nand more", when=" 6"), Rule("2 * 3 = 5\n\n", when="How many?"))
+    assert written(*rules, stop=("\n\n",))[0].text == "2 * 3 = 6 9 more\n\n"
+    assert written(*rules, stop=("=",))[0].text == "2 * 3 ="
+    done, calls = written(*rules, max_tokens=4)
+    assert (done.text, done.finish, calls) == ("2 * 3 = 6", "length", 1)
+    done, _ = written(*rules, max_tokens=5)
+    assert (done.text, done.finish) == ("2 * 3 = 6 9", "length")
+
+
+def test_an_opening_is_gone_on_from() -> None:
+    done, _ = written(Rule(" is 3", when="= 3"), Rule(" =", when="2 + 1"), opening="We see that 2 + 1")
+    assert done.text == " = 3 is 3"
+
+
+def test_it_goes_around_any_engine(tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"when": "4 + 4 =", "text": " apples."}\n{"text": "4 + 4 = 9"}\n')
+
+    async def ask() -> str:
+        async with open_engine(f"calculator:scripted:{script}") as engine:
+            assert engine.name == f"calculator:scripted:{script}"
+            return (await engine.complete(Prompt((Message("user", "?"),)), Sampling())).text
+
+    assert asyncio.run(ask()) == "4 + 4 = 8 apples."
