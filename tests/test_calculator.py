@@ -63,11 +63,20 @@ def test_wrong_values_are_none_that_it_put_there() -> None:
     assert [*values_in("2 * 3 = 61")] == []
 
 
-def written(*rules: Rule, opening: str = "", stop: tuple[str, ...] = (), **sampling: int) -> tuple[Completion, int]:
+GENERATED = (
+    ("It", "is", "1728", "*", "2", "="),
+    (",", "written", "down", ".", "So", "n", "="),
+    ("3456", ",", "and", "the", "answer", "is", "\\", "boxed", "{", "3456", "}", "."),
+)
+
+
+def written(
+    *rules: Rule, opening: str = "", stop: tuple[str, ...] = (), max_tokens: int = 100
+) -> tuple[Completion, int]:
     engine = ScriptedEngine(rules)
     prompt = Prompt((Message("user", "How many?"),), opening)
     calculating = Calculating(engine, "calculator:scripted")
-    return asyncio.run(calculating.complete(prompt, Sampling(stop=stop, seed=1, **sampling))), engine.calls
+    return asyncio.run(calculating.complete(prompt, Sampling(stop=stop, seed=1, max_tokens=max_tokens))), engine.calls
 
 
 def test_values_are_put_behind_computations_and_nothing_else() -> None:
@@ -77,11 +86,9 @@ def test_values_are_put_behind_computations_and_nothing_else() -> None:
         Rule("It is 1728 * 2 = 5, and so on.", when="How many?"),
     )
     assert done.text == "It is 1728 * 2 = 3456, written down. So n = 3456, and the answer is \\boxed{3456}."
-    assert done.finish == "stop" and calls == done.usage.calls == 3
-    tokens = (
-        len("It is 1728 * 2 = | , written down . So n = | 3456 , and the answer is \\ boxed { 3456 } .".split()) - 2
-    )
-    assert done.usage.completion_tokens == tokens
+    assert done.finish == "stop"
+    assert calls == done.usage.calls == 3
+    assert done.usage.completion_tokens == sum(map(len, GENERATED))
 
 
 def test_the_callers_stop_and_budget_hold() -> None:

@@ -205,7 +205,8 @@ def test_the_weakest_neurons_go() -> None:
             layer.mlp.down_proj.weight[:, idle] = 0
         before = model(read).logits
         keep_strongest(model, 188)
-        assert model.config.intermediate_size == 188 and model.model.layers[0].mlp.gate_proj.weight.shape == (188, 96)
+        assert model.config.intermediate_size == 188
+        assert model.model.layers[0].mlp.gate_proj.weight.shape == (188, 96)
         torch.testing.assert_close(model(read).logits, before)
         keep_strongest(model, 100)
         assert not torch.allclose(model(read).logits, before)

@@ -21,7 +21,9 @@ from genprm.engines.nano_tokenizer import NanoTokenizer
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError
 
-SHIPPED = {"": "nano", "policy": "policy"}
+POLICY = "policy"
+"""The name of the shipped policy, which has a calculator at hand."""
+SHIPPED = {"": "nano", POLICY: "policy"}
 """Models by name, and their folders in ``genprm/weights``."""
 
 

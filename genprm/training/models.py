@@ -51,7 +51,7 @@ def keep_strongest(model: Any, n: int) -> None:
         ConfigError: the model is none of Llama's kind, or has no more neurons than that.
     """
     size = getattr(getattr(model, "config", None), "intermediate_size", None)
-    parts = [getattr(layer, "mlp", None) for layer in getattr(getattr(model, "model", None), "layers", [])]
+    parts: list[Any] = [getattr(layer, "mlp", None) for layer in getattr(getattr(model, "model", None), "layers", [])]
     if not parts or size is None or not all(hasattr(part, "gate_proj") for part in parts):
         raise ConfigError("--ffn knows models of Llama's kind alone")
     if n >= size:
