@@ -67,7 +67,7 @@ def test_the_policy_solves_some_unseen_problems() -> None:
             asked = (engine.complete(Prompt(solve(example.problem.text)), sampling) for example in made)
             return [boxed(said.text) for said in await asyncio.gather(*asked)]
 
-    right = sum(map(same_number, asyncio.run(answers()), (example.problem.answer for example in made)))
+    right = sum(map(same_number, asyncio.run(answers()), (example.solution.problem.answer for example in made)))
     assert 18 <= right < 50, "the card says something under a half"
 
 
