@@ -57,12 +57,12 @@ nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on e
 	  --new nano --lr 5e-3 --updates 2350 --output $(NANO)/model
 
 # They begin as the verifier, made smaller: who can read these problems need not learn that again.
-policy: nano  ## the shipped policy, and two weaker ones: half an hour more
+policy: nano  ## the shipped policy, and two weaker ones: three quarters of an hour more
 	$(BIN)/genprm synth world train -n 40000 --rows policy -o $(POLICY)/train.jsonl
 	$(BIN)/genprm synth world valid -n 300 --rows policy -o $(POLICY)/valid.jsonl
 	$(TRAIN_POLICY) --updates 700 --output $(POLICY)/strong
-	$(TRAIN_POLICY) --updates 200 --output $(POLICY)/middle
-	$(TRAIN_POLICY) --updates 80 --output $(POLICY)/weak
+	$(TRAIN_POLICY) --updates 450 --output $(POLICY)/middle
+	$(TRAIN_POLICY) --updates 300 --output $(POLICY)/weak
 
 .venv/train: .venv/core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'
