@@ -36,7 +36,7 @@ from genprm.training import attention
 from genprm.training.conversations import Conversation, read_conversations
 from genprm.training.encoding import Encoder, Example, encode_all
 from genprm.training.loop import Collator, _loss_sum, _select_before_head
-from genprm.training.models import keep_strongest, weights_kind
+from genprm.training.models import weights_kind
 from genprm.training.new import FIXED, Shape, new_model, new_tokenizer, shape_named
 from genprm.training.optimizers import optimizer_for
 from genprm.training.options import Options
@@ -192,28 +192,6 @@ def test_policies_with_a_calculator_do_not_learn_its_values(tokenizer: Any) -> N
     assert trained_text(tokenizer, example) == "Here 2 * 3 =|, or 7 - 1 = 5.<|im_end|>"
     text = tokenizer.backend_tokenizer.decode(list(example.ids), skip_special_tokens=False)
     assert text == chatml(Prompt(turns)) + "<|im_end|>\n"
-
-
-def test_the_weakest_neurons_go() -> None:
-    model, _ = new_model(shape_named("micro"), ["a b c"] * 50, seed=0)
-    read = torch.arange(12).view(2, 6)
-    idle = torch.randperm(288, generator=torch.Generator().manual_seed(1))[:100]
-    with torch.no_grad():
-        for layer in model.model.layers:
-            for matrix in (layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj):
-                matrix.weight.normal_(std=0.1)
-            layer.mlp.down_proj.weight[:, idle] = 0
-        before = model(read).logits
-        keep_strongest(model, 188)
-        assert model.config.intermediate_size == 188
-        assert model.model.layers[0].mlp.gate_proj.weight.shape == (188, 96)
-        torch.testing.assert_close(model(read).logits, before)
-        keep_strongest(model, 100)
-        assert not torch.allclose(model(read).logits, before)
-    with pytest.raises(ConfigError, match="--ffn 100: the model has 100 neurons a layer"):
-        keep_strongest(model, 100)
-    with pytest.raises(ConfigError, match="Llama's kind"):
-        keep_strongest(torch.nn.Linear(2, 2), 1)
 
 
 def test_chat_rationales_kept_as_one_text_become_turns(tokenizer: Any) -> None:

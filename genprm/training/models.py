@@ -34,39 +34,12 @@ def load_for_training(options: Options, new: Path) -> tuple[Any, Any, str]:
     model, tokenizer = load_model(source, "cuda" if on_gpu else "cpu", weights_kind(options))
     if getattr(model, "_hf_peft_config_loaded", False):
         raise _no_adapter(source)
-    if options.ffn:
-        keep_strongest(model, options.ffn)
     if not on_gpu and not options.packing and model.config.model_type == "llama":
         model.set_attn_implementation(attention.register())
     if options.lora:
         model = _adapted(model, options, source)
     came_in = str(getattr(AutoConfig.from_pretrained(source), "dtype", None) or "float32")
     return model, tokenizer, came_in.removeprefix("torch.")
-
-
-def keep_strongest(model: Any, n: int) -> None:
-    """Cut each layer's feed-forward part down to the ``n`` neurons with the largest weights, in and out.
-
-    Raises:
-        ConfigError: the model is none of Llama's kind, or has no more neurons than that.
-    """
-    size = getattr(getattr(model, "config", None), "intermediate_size", None)
-    parts: list[Any] = [getattr(layer, "mlp", None) for layer in getattr(getattr(model, "model", None), "layers", [])]
-    if not parts or size is None or not all(hasattr(part, "gate_proj") for part in parts):
-        raise ConfigError("--ffn knows models of Llama's kind alone")
-    if n >= size:
-        raise ConfigError(f"--ffn {n}: the model has {size} neurons a layer")
-    for part in parts:
-        read = (part.gate_proj, part.up_proj)
-        strength = torch.stack([*(m.weight.norm(dim=1) for m in read), part.down_proj.weight.norm(dim=0)]).prod(dim=0)
-        kept = strength.topk(n).indices.sort().values
-        for matrix in read:
-            matrix.weight = torch.nn.Parameter(matrix.weight.detach()[kept].clone())
-            matrix.out_features = n
-        part.down_proj.weight = torch.nn.Parameter(part.down_proj.weight.detach()[:, kept].clone())
-        part.down_proj.in_features = n
-        part.intermediate_size = n
-    model.config.intermediate_size = n
 
 
 def weights_kind(options: Options) -> Literal["auto", "float32"]:

@@ -29,9 +29,6 @@ class Options:
     new: str | None = _field(
         None, _MODEL, "one from nothing: nano, small, mini or micro; with changes: nano,layers=4", "PRESET"
     )
-    ffn: int | None = _field(
-        None, _MODEL, "with --model: keep the N strongest neurons of each layer, for a smaller model", "N"
-    )
     lora: int | None = _field(None, _MODEL, "train adapters on all linear layers", "RANK")
     lora_alpha: int | None = _field(None, _MODEL, "(default: twice the rank)")
     merge: bool = _field(False, _MODEL, "with --lora: write whole weights, not an adapter")
@@ -72,13 +69,11 @@ class Options:
             raise ConfigError("say either --model or --new")
         if self.new and self.lora:
             raise ConfigError("--lora adapts a model that there is; --new has none")
-        if self.ffn and (self.new or self.lora):
-            raise ConfigError("--ffn makes the model of --model smaller, before all of it is trained")
         if self.calculator and self.task != "policy":
             raise ConfigError("--calculator is for policies")
         if (self.merge or self.lora_alpha) and not self.lora:
             raise ConfigError("--merge and --lora-alpha go with --lora")
-        for name in ("lora", "lora_alpha", "ffn", "updates", "batch_tokens", "micro_tokens", "max_length", "patience"):
+        for name in ("lora", "lora_alpha", "updates", "batch_tokens", "micro_tokens", "max_length", "patience"):
             _require_positive(name, getattr(self, name))
         for name in ("lr", "epochs", "clip", "eval_every", "save_every", "log_every"):
             _require_positive(name, getattr(self, name))
