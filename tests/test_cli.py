@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -564,11 +565,15 @@ def test_schema_is_json() -> None:
     ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "train critic", "doctor", "schema"],
 )
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:
-    took = []
-    for _ in range(3):  # the best of three: other work on the machine is not what is measured
-        began = time.perf_counter()
-        done = genprm(*command.split(), "--help")
-        took.append(time.perf_counter() - began)
+    began = children_s()
+    done = genprm(*command.split(), "--help")
+    took = children_s() - began
     assert done.returncode == 0
     assert "usage: genprm" in done.stdout
-    assert min(took) < 0.4
+    assert took < 0.4, "seconds of processor time: other work on the machine is not what is measured"
+
+
+def children_s() -> float:
+    """Processor time of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
