@@ -68,7 +68,7 @@ def test_the_policy_solves_some_unseen_problems() -> None:
             return [boxed(said.text) for said in await asyncio.gather(*asked)]
 
     right = sum(map(same_number, asyncio.run(answers()), (example.solution.problem.answer for example in made)))
-    assert 18 <= right < 50, "the card says something under a half"
+    assert 24 <= right < 54, "the card says something over a half"
 
 
 @pytest.mark.slow

@@ -647,4 +647,5 @@ def test_two_processes_come_to_what_one_comes_to(
     assert main([*map(str, words), "--output", str(tmp_path / "two")]) == 2
     assert "was begun with processes = 2, now it is 1" in capsys.readouterr().err
     found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
-    assert all(torch.allclose(found[name], expected[name], atol=2e-3) for name in expected)
+    apart = {name: float((found[name] - expected[name]).norm() / expected[name].norm()) for name in expected}
+    assert max(apart.values()) < 0.02, apart  # sums in another order, which Muon makes larger
