@@ -155,7 +155,7 @@ def test_a_body_that_drips_is_no_answer() -> None:
 @pytest.mark.usefixtures("quick_waits")
 def test_a_call_that_takes_the_server_down_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others are answered in between; each time, a probe or another call finds the server away before it is back."""
-    monkeypatch.setattr("genprm.engines.openai.OUTAGES", 12)  # more than any other call is likely to run into
+    monkeypatch.setattr("genprm.engines.openai.OUTAGES", 16)  # more than any other call is likely to run into
     is_down = False
 
     def trouble(text: str, at: float) -> Any:
