@@ -1,0 +1,36 @@
+"""The one thing that a scorer does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from genprm.types import Solution, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of one solution, finished or not."""
+
+    steps: tuple[float | None, ...]
+    """One for each step, in [0, 1] (probabilities that it is right, or values); None where there is none."""
+    outcome: float | None = None
+    """Of the whole, where the scorer gives one of its own (an outcome head)."""
+    advantages: tuple[float | None, ...] = ()
+    """Progress of each step under a prover, in [-1, 1]; empty where the scorer does not know any."""
+    usage: Usage = Usage()
+    error: str = ""
+    """Why scores are missing."""
+
+
+class Scorer(Protocol):
+    """Scores solutions, and prefixes of solutions, step by step."""
+
+    name: str
+
+    async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
+        """One :class:`Scores` for each; the scorer batches. A solution that fails has an ``error``, and none raises."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds. Safe to call twice."""
+        ...
