@@ -207,7 +207,7 @@ def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
 def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
     """They come to the same as those that overlook none, by a check more."""
     chains, n_failed = [], 0
-    for made in EXAMPLES[:120]:
+    for made in EXAMPLES[:60]:
         plain, mended = (
             [turn["content"] for turn in conversation(made.problem, made.steps, overlook=overlook)[2::2]]
             for overlook in (None, lambda needed: needed[len(needed) // 2])
@@ -225,7 +225,7 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
             quotes = [sorted(re.findall(r"^> (.*)$", text, re.MULTILINE)) for text in (one, other)]
             assert quotes[0] == quotes[1]
         chains.append(mended)
-    assert n_failed > 40
+    assert n_failed > 20
     shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
     assert asyncio.run(_outputs(chains)) == shown
 
@@ -233,9 +233,9 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
 def test_only_rows_to_train_on_overlook_anything() -> None:
     kinds = {"train": 0, "valid": 0}
     for split in ("train", "valid"):
-        for row in critic_rows(split, 300):
+        for row in critic_rows(split, 100):
             kinds[split] += any("NameError" in message["content"] for message in row["messages"])
-    assert kinds["train"] > 10
+    assert kinds["train"] > 3
     assert not kinds["valid"]
 
 
@@ -316,6 +316,7 @@ def test_no_sentence_of_a_problem_begins_with_a_figure() -> None:
         assert not any(quantity.told[0].isdigit() for quantity in made.problem.quantities)
 
 
+@pytest.mark.slow
 def test_rows_to_train_on_are_harder_than_the_examples() -> None:
     train, valid = list(critic_rows("train", 200)), list(critic_rows("valid", 200))
     shares = [sum(row["difficulty"] > 3 for row in rows) / 200 for rows in (train, valid)]
