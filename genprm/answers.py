@@ -45,3 +45,55 @@ def _number(text: str | None) -> Decimal | None:
         return None
     sign = (found["outer"] or found["inner"] or "").replace("−", "-")
     return Decimal(sign + found["digits"].replace(",", ""))
+
+
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_SAID = re.compile(
+    r"\b(?:the|final|our|my)[ \t]+(?:final[ \t]+)?answer(?:[ \t]+to[ \t]+[^\n.:]{1,80})?[ \t]*(?:is|=|:)[ \t]*:?[ \t]*"
+    r"(?P<answer>\S[^\n]{0,400})",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(r"(?:\*\*|__)?[ \t]*[.!]?[ \t]*(?:\*\*|__)?\Z")
+_SENTENCE = re.compile(r"[.!;][ \t]+[A-Z]")
+_MATH = re.compile(r"(?:\$\$?|\\\(|\\\[)(?P<inner>[^$]*?)(?:\$\$?|\\\)|\\\])")
+
+
+def final_answer(text: str) -> str | None:
+    """The answer that a solution ends in: its last closed ``\\boxed{…}``; without one what stands behind the last
+    ``####`` (as in GSM8K); without either what the last "The answer is …" says. None where there is nothing of these.
+    """
+    found = boxed(text)
+    if found is not None:
+        return found or None
+    hashed = _HASHES.findall(text)
+    if hashed:
+        return str(hashed[-1])
+    said = list(_SAID.finditer(text))
+    return _bare(said[-1]["answer"]) if said else None
+
+
+def _bare(said: str) -> str | None:
+    """Without the sentence after it, the full stop, emphasis and dollar signs."""
+    cut = _SENTENCE.search(said)
+    said = _CLOSED.sub("", (said[: cut.start()] if cut else said).strip()).lstrip("*_ ")
+    whole = _MATH.fullmatch(said)
+    return (whole["inner"] if whole else said).strip() or None
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two answers are written alike, but for blanks, dollar signs and what LaTeX adds for looks."""
+    return normalised(one) == normalised(other)
+
+
+_LOOKS = re.compile(r"\\(?:left|right|displaystyle|,|!|;|:|quad|qquad)(?![A-Za-z])|\\\s|\s|(?<!\\)\$")
+_SPELT = (
+    (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}"), r"\1"),
+)
+
+
+def normalised(answer: str) -> str:
+    """An answer in one of the ways to write it."""
+    for found, instead in _SPELT:
+        answer = found.sub(instead, answer)
+    return _LOOKS.sub("", answer).removesuffix(".")
