@@ -29,6 +29,11 @@ def same_number(one: str | None, other: str | None) -> bool:
     return found is not None and found == _number(other)
 
 
+def is_number(text: str) -> bool:
+    """Whether :func:`same_number` reads it as one."""
+    return _number(text) is not None
+
+
 _SIGN, _CURRENCY = r"[+\-−]", r"(?:\\?\$|[€£¥])"
 _NUMBER = re.compile(
     rf"(?P<outer>{_SIGN})? ?{_CURRENCY}? ?(?P<inner>{_SIGN})?"
@@ -80,11 +85,6 @@ def _bare(said: str) -> str | None:
     return (whole["inner"] if whole else said).strip() or None
 
 
-def same_text(one: str, other: str) -> bool:
-    """Whether two answers are written alike, but for blanks, dollar signs and what LaTeX adds for looks."""
-    return normalised(one) == normalised(other)
-
-
 _LOOKS = re.compile(r"\\(?:left|right|displaystyle|,|!|;|:|quad|qquad)(?![A-Za-z])|\\\s|\s|(?<!\\)\$")
 _SPELT = (
     (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
@@ -93,7 +93,7 @@ _SPELT = (
 
 
 def normalised(answer: str) -> str:
-    """An answer in one of the ways to write it."""
+    """An answer without blanks, dollar signs and what LaTeX adds for looks: one way to write it."""
     for found, instead in _SPELT:
         answer = found.sub(instead, answer)
     return _LOOKS.sub("", answer).removesuffix(".")

@@ -1,5 +1,7 @@
 """A solution's final answer against the reference."""
 
+from collections.abc import Sequence
+
 from genprm.answers import final_answer
 from genprm.comparing import Comparer, Likeness
 from genprm.synth.types import Grade
@@ -14,10 +16,10 @@ _GRADES: dict[Likeness, Grade] = {
 
 
 class Grader:
-    """Grades texts by their final answers, with the workers of a :class:`~genprm.comparing.Comparer`."""
+    """Grades texts by their final answers, with the processes of a :class:`~genprm.comparing.Comparer`."""
 
     def __init__(self, workers: int = 2, limit_s: float = 5.0) -> None:
-        """``limit_s``: seconds after which a comparison is killed."""
+        """``limit_s``: CPU seconds after which a comparison is killed."""
         self._comparer = Comparer(workers, limit_s)
 
     async def grade(self, text: str, reference: str, finish: Finish = "stop") -> tuple[Grade, str | None]:
@@ -29,6 +31,10 @@ class Grader:
         if answer is None:
             return ("cut_off" if finish == "length" else "no_answer"), None
         return _GRADES[await self._comparer.compare(answer, reference)], answer
+
+    async def equivalent_groups(self, answers: Sequence[str | None]) -> list[int]:
+        """See :meth:`~genprm.comparing.Comparer.equivalent_groups`."""
+        return await self._comparer.equivalent_groups(answers)
 
     async def close(self) -> None:
         """Ends the workers. Safe to call twice."""
