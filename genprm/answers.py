@@ -4,19 +4,21 @@ import re
 from decimal import Decimal
 
 BOX = "\\boxed{"
+_BRACES = re.compile(r"\\boxed\{|[{}]")
 
 
 def boxed(text: str) -> str | None:
     """What stands in the last ``\\boxed{…}`` that is closed, without blanks around it; None where there is none."""
-    at = text.rfind(BOX)
-    while at >= 0:
-        depth = 1
-        for end in range(at + len(BOX), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if not depth:
-                return text[at + len(BOX) : end].strip()
-        at = text.rfind(BOX, 0, at)
-    return None
+    open_: list[re.Match[str]] = []
+    last, inner = -1, None
+    for brace in _BRACES.finditer(text):
+        if brace[0] != "}":
+            open_.append(brace)
+        elif open_:
+            begun = open_.pop()
+            if begun[0] == BOX and begun.start() > last:
+                last, inner = begun.start(), text[begun.end() : brace.start()].strip()
+    return inner
 
 
 def same_number(one: str | None, other: str | None) -> bool:
