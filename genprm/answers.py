@@ -4,19 +4,21 @@ import re
 from decimal import Decimal
 
 BOX = "\\boxed{"
+_BRACES = re.compile(r"\\boxed\{|[{}]")
 
 
 def boxed(text: str) -> str | None:
     """What stands in the last ``\\boxed{…}`` that is closed, without blanks around it; None where there is none."""
-    at = text.rfind(BOX)
-    while at >= 0:
-        depth = 1
-        for end in range(at + len(BOX), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if not depth:
-                return text[at + len(BOX) : end].strip()
-        at = text.rfind(BOX, 0, at)
-    return None
+    open_: list[re.Match[str]] = []
+    last, inner = -1, None
+    for brace in _BRACES.finditer(text):
+        if brace[0] != "}":
+            open_.append(brace)
+        elif open_:
+            begun = open_.pop()
+            if begun[0] == BOX and begun.start() > last:
+                last, inner = begun.start(), text[begun.end() : brace.start()].strip()
+    return inner
 
 
 def same_number(one: str | None, other: str | None) -> bool:
@@ -27,6 +29,11 @@ def same_number(one: str | None, other: str | None) -> bool:
     """
     found = _number(one)
     return found is not None and found == _number(other)
+
+
+def is_number(text: str) -> bool:
+    """Whether :func:`same_number` reads it as one."""
+    return _number(text) is not None
 
 
 _SIGN, _CURRENCY = r"[+\-−]", r"(?:\\?\$|[€£¥])"
@@ -45,3 +52,50 @@ def _number(text: str | None) -> Decimal | None:
         return None
     sign = (found["outer"] or found["inner"] or "").replace("−", "-")
     return Decimal(sign + found["digits"].replace(",", ""))
+
+
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_SAID = re.compile(
+    r"\b(?:the|final|our|my)[ \t]+(?:final[ \t]+)?answer(?:[ \t]+to[ \t]+[^\n.:]{1,80})?[ \t]*(?:is|=|:)[ \t]*:?[ \t]*"
+    r"(?P<answer>\S[^\n]{0,400})",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(r"(?:\*\*|__)?[ \t]*[.!]?[ \t]*(?:\*\*|__)?\Z")
+_SENTENCE = re.compile(r"[.!;][ \t]+[A-Z]")
+_MATH = re.compile(r"(?:\$\$?|\\\(|\\\[)(?P<inner>[^$]*?)(?:\$\$?|\\\)|\\\])")
+
+
+def final_answer(text: str) -> str | None:
+    """The answer that a solution ends in: its last closed ``\\boxed{…}``; without one what stands behind the last
+    ``####`` (as in GSM8K); without either what the last "The answer is …" says. None where there is nothing of these.
+    """
+    found = boxed(text)
+    if found is not None:
+        return found or None
+    hashed = _HASHES.findall(text)
+    if hashed:
+        return str(hashed[-1])
+    said = list(_SAID.finditer(text))
+    return _bare(said[-1]["answer"]) if said else None
+
+
+def _bare(said: str) -> str | None:
+    """Without the sentence after it, the full stop, emphasis and dollar signs."""
+    cut = _SENTENCE.search(said)
+    said = _CLOSED.sub("", (said[: cut.start()] if cut else said).strip()).lstrip("*_ ")
+    whole = _MATH.fullmatch(said)
+    return (whole["inner"] if whole else said).strip() or None
+
+
+_LOOKS = re.compile(r"\\(?:left|right|displaystyle|,|!|;|:|quad|qquad)(?![A-Za-z])|\\\s|\s|(?<!\\)\$")
+_SPELT = (
+    (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}"), r"\1"),
+)
+
+
+def normalised(answer: str) -> str:
+    """An answer without blanks, dollar signs and what LaTeX adds for looks: one way to write it."""
+    for found, instead in _SPELT:
+        answer = found.sub(instead, answer)
+    return _LOOKS.sub("", answer).removesuffix(".")

@@ -4,6 +4,7 @@
     ├── InputError            what the user gave cannot be read: names file, line and field
     ├── ConfigError           an option or an engine name that does not exist or does not fit
     ├── MissingExtra          an optional package is not installed: names the extra
+    ├── WriteError            what is to be kept cannot be written, such as on a full disk: ends a run
     └── EngineError           where tokens come from failed
         ├── EngineUnavailable     cannot be reached, or keeps failing after every retry
         │   └── EngineLost            for so long that there is no use in asking it anything more: ends a run
@@ -38,6 +39,13 @@ class MissingExtra(GenPRMError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}: pip install 'genprm[{extra}]'")
+
+
+class WriteError(GenPRMError):
+    """A file cannot take more. What was written before is whole, and can be gone on from."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        super().__init__(f"{path} cannot be written: {error.strerror or error}; what was written before is kept")
 
 
 class EngineError(GenPRMError):

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from genprm import records
-from genprm.errors import ConfigError, InputError
+from genprm.appending import AppendedFile
+from genprm.errors import ConfigError, InputError, WriteError
 from genprm.types import Solution
 
 T = TypeVar("T")
@@ -53,8 +54,7 @@ class Run:
         self._lock = _locked(folder)
         try:
             self._settle()
-            _cut_torn_line(self.results)
-            self._file = self.results.open("ab")
+            self._file = AppendedFile(self.results)
         except BaseException:
             os.close(self._lock)
             raise
@@ -67,9 +67,21 @@ class Run:
         os.close(self._lock)
 
     def append(self, record: Any) -> None:
-        """One item is done. The line is with the operating system when this returns, so a SIGKILL does not lose it."""
-        self._file.write(records.to_json(record) + b"\n")
-        self._file.flush()  # a full disk raises OSError here: what was written before it stays, and can be gone on from
+        """One item is done. The line is with the operating system when this returns, so a SIGKILL does not lose it.
+
+        Raises:
+            WriteError: the disk is full. What was written before stays, and can be gone on from.
+        """
+        self._file.append(records.to_json(record))
+
+    def rewrite(self, results: Iterable[Any]) -> None:
+        """All lines anew, in one move: for those who want them in an order of their own."""
+        try:
+            write_whole(self.results, (records.to_json(record) + b"\n" for record in results))
+        except OSError as error:
+            raise WriteError(self.results, error) from None
+        self._file.close()
+        self._file = AppendedFile(self.results)
 
     def read(self, type_: type[T]) -> Iterator[T]:
         """The lines so far, in their order. An item that was judged again has several: the last one counts."""
@@ -192,13 +204,3 @@ def _locked(folder: Path) -> int:
         os.close(descriptor)
         raise ConfigError(f"another process works in {folder}") from None
     return descriptor
-
-
-def _cut_torn_line(path: Path) -> None:
-    """A process killed while writing leaves a last line without its end: cut it off, the item is judged again."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)

@@ -29,7 +29,7 @@ class Calculating:
         tokens: tuple[Token, ...] = ()
         while True:
             left = sampling.max_tokens - usage.completion_tokens
-            part = await self._engine.complete(_after(prompt, text), _part(sampling, usage.calls, left))
+            part = await self._engine.complete(after(prompt, text), _part(sampling, usage.calls, left))
             text += part.text
             reasoning += part.reasoning
             seconds += part.seconds
@@ -51,7 +51,8 @@ class Calculating:
         await self._engine.close()
 
 
-def _after(prompt: Prompt, text: str) -> Prompt:
+def after(prompt: Prompt, text: str) -> Prompt:
+    """The prompt that goes on where the model has answered ``prompt`` with ``text`` so far."""
     if not text:
         return prompt
     if prompt.opening:
