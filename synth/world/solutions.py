@@ -16,7 +16,7 @@ the right answer all the same."""
 
 
 @dataclass(slots=True)
-class _Solver:
+class Solver:
     """Somebody who writes a solution, with what they believe so far."""
 
     problem: WorldProblem
@@ -48,10 +48,10 @@ class _Solver:
             return _valued(rng, quantity, claimed)
         equation = f"{computation} = {claimed}"
         because = because or quantity.text(quantity.relation.because)
-        return _capital(
-            rng.choice(_REASONED if say else _STYLES).format(
-                s=_stated(quantity, equation),
-                v=_stated(quantity, claimed),
+        return capital(
+            rng.choice(_REASONED if say else STYLES).format(
+                s=stated(quantity, equation),
+                v=stated(quantity, claimed),
                 e=equation,
                 n=quantity.called,
                 b=because,
@@ -92,10 +92,10 @@ class _Solver:
             return False
         first = f"{shown(tried.form, names, self.mark)} = {tried.claimed}"
         second = f"{shown(quantity.relation.form, names, self.mark)} = {right}"
-        text = self.rng.choice(_CORRECTIONS).format(
-            first=first, b=quantity.text(quantity.relation.because), s=_stated(quantity, second)
+        text = self.rng.choice(CORRECTIONS).format(
+            first=first, b=quantity.text(quantity.relation.because), s=stated(quantity, second)
         )
-        self.add(place, right, quantity.relation.form, names, "", _capital(text))
+        self.add(place, right, quantity.relation.form, names, "", capital(text))
         return True
 
 
@@ -107,8 +107,8 @@ def write_solution(
     ``form`` ``detour`` goes with no fault, ``lucky`` with one of :data:`~genprm.synth.world.faults.ASIDE` in a
     quantity that no step needs, or with ``written``, whose value is right.
     """
-    solver = _Solver(problem, rng, rng.choice(("*", "*", "×")))
-    order = _order(rng, problem)
+    solver = Solver(problem, rng, rng.choice(("*", "*", "×")))
+    order = order_of(rng, problem)
     extra = [at for at, q in enumerate(problem.quantities) if at not in problem.needed() and not q.given]
     faulty = None
     if form != "plain" and extra and rng.random() < 0.7:
@@ -133,7 +133,7 @@ def write_solution(
                 return None
         elif not solver.worked(place, fault if place == faulty else ""):
             return None
-    _close(rng, solver)
+    close(rng, solver)
     return solver.steps
 
 
@@ -149,16 +149,16 @@ def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -
 
 def revise(rng: random.Random, problem: WorldProblem, steps: Sequence[Step], first_error: int) -> list[Step]:
     """The right solution that begins with the steps before the first error; the others show their computations."""
-    solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*", terse=0)
+    solver = Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*", terse=0)
     solver.steps = list(steps[:first_error])
     solver.beliefs = {step.place: step.claimed for step in solver.steps}
-    for place in _order(rng, problem, solver.beliefs.keys()):
+    for place in order_of(rng, problem, solver.beliefs.keys()):
         solver.worked(place)
-    _close(rng, solver)
+    close(rng, solver)
     return solver.steps
 
 
-def _order(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()) -> list[int]:
+def order_of(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()) -> list[int]:
     """The quantities that are still to be worked out, each after its parents."""
     waiting = [at for at in sorted(problem.needed()) if not problem.quantities[at].given and at not in done]
     order: list[int] = []
@@ -170,7 +170,7 @@ def _order(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()
     return order
 
 
-def _close(rng: random.Random, solver: _Solver) -> None:
+def close(rng: random.Random, solver: Solver) -> None:
     """The answer, in the last step or in one of its own."""
     last = solver.steps[-1]
     if "\\boxed" in last.text:
@@ -182,31 +182,33 @@ def _close(rng: random.Random, solver: _Solver) -> None:
         solver.steps[-1] = Step(f"{last.text} {answer}", last.place, last.claimed, last.computation, last.truth)
 
 
-def shown(form: str, names: Mapping[str, int], mark: str = "*") -> str:
+def shown(form: str, names: Mapping[str, object], mark: str = "*") -> str:
     """A form with its numbers, as people write it."""
     filled = re.sub(r"\b[a-z]\b", lambda found: str(names[found[0]]), form)
     return filled.replace("**", "^").replace("//", "/").replace("%", "mod").replace("*", mark)
 
 
 def _valued(rng: random.Random, quantity: Quantity, claimed: int) -> str:
-    return _capital(rng.choice(("So {s}.", "{s}.", "Therefore {s}.")).format(s=_stated(quantity, claimed)))
+    return capital(rng.choice(VALUED).format(s=stated(quantity, claimed)))
 
 
-def _stated(quantity: Quantity, value: object) -> str:
+def stated(quantity: Quantity, value: object) -> str:
     return quantity.text(quantity.relation.stated, x=value)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text if text.startswith(("gcd(", "lcm(")) else text[0].upper() + text[1:]
 
 
 _ANSWER = re.compile(r" (So the|The) answer is \$.*")
-_STYLES = (
+STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
     "Compute {e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",
 )  # fmt: skip
-_REASONED = tuple(style for style in _STYLES if "{b}" in style)
-_CORRECTIONS = (
+VALUED = ("So {s}.", "{s}.", "Therefore {s}.")
+"""Wordings of a value without its computation."""
+_REASONED = tuple(style for style in STYLES if "{b}" in style)
+CORRECTIONS = (
     "At first I took {first}. But {b}, so {s}.", "One might say {first}, but that is wrong: {b}, so {s}.",
     "Is it {first}? No: {b}. So {s}.",
 )  # fmt: skip

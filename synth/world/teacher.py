@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol, format_output
 from genprm.sandbox.result import Result
 from genprm.synth.world.problems import WorldProblem, evaluate
-from genprm.synth.world.truth import Step
+from genprm.synth.world.truth import Step, in_python
 from genprm.types import Problem, Solution
 
 Mode = Ablation
@@ -178,11 +178,6 @@ def conclusion(check: Check) -> str:
     if check.computation:
         return f"The computation in the paragraph is not the one that the problem asks for. It is {check.right}."
     return f"The computation in the paragraph does not give its value. It is {check.right}."
-
-
-def in_python(computation: str) -> str:
-    """A computation as people write it, in Python."""
-    return computation.replace("×", "*").replace("^", "**").replace("mod", "%")
 
 
 def _filled(form: str, names: dict[str, str]) -> str:
