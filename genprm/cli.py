@@ -255,14 +255,21 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument(
         "part",
-        choices=["loop", "simulated", "stopping", "scale"],
+        choices=["loop", "simulated", "values", "stopping", "scale"],
         help="loop: an engine, all at once and one call after another; simulated: the same against a server that keeps "
-        "the pace of a 7B on one H100; stopping: what the rules save and change; scale: memory and time of the loop",
+        "the pace of a 7B on one H100; values: completions of all prefixes, likewise; stopping: what the rules save and "
+        "change; scale: memory and time of the loop",
     )
-    bench.add_argument("--engine", metavar="SPEC", help="for loop: the engine (default: nano, in vLLM if it is there)")
+    bench.add_argument(
+        "--engine",
+        metavar="SPEC",
+        help="for loop and values: the engine (default: nano, in vLLM if it is there; the simulated server)",
+    )
     bench.add_argument("--model", help="the model's name on the server, where it serves several")
     bench.add_argument("--template", help="chat template of the model")
-    bench.add_argument("-n", type=int, default=8, metavar="N", help="rationales a step (default: %(default)s)")
+    bench.add_argument(
+        "-n", type=int, default=8, metavar="N", help="rationales a step, completions a prefix (default: %(default)s)"
+    )
     bench.add_argument("--steps", type=int, default=8, metavar="N", help="for simulated: steps a solution (default: 8)")
     bench.add_argument("--solutions", type=int, metavar="N", help="how many (default: 32, simulated 48)")
     bench.add_argument("--concurrency", type=int, metavar="N", help="calls in flight (default: 64, simulated 192)")

@@ -2,12 +2,14 @@
 
 ``loop``       a real engine: everything at once against one call after another
 ``simulated``  the same against a server that answers at the pace of a 7B on one H100
+``values``     Monte-Carlo values on that server, or on ``--engine``: all prefixes at once against one after another
 ``stopping``   what stopping rules save and change, by simulation
 ``scale``      memory and time of the loop itself, with up to 10,000 solutions
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -18,9 +20,10 @@ from typing import Any
 
 from genprm.api import open_critic
 from genprm.critic import Critic
+from genprm.engines import open_engine
 from genprm.engines.nano import shipped
 from genprm.errors import ConfigError, EngineUnavailable
-from genprm.eval.bench import scale, stopping
+from genprm.eval.bench import completions, scale, stopping
 from genprm.eval.bench.prose import solutions
 from genprm.eval.bench.report import Report
 from genprm.eval.bench.versus import (
@@ -38,7 +41,7 @@ from genprm.show import stdout
 from genprm.synth.world import examples
 from genprm.types import Solution, Stopping
 
-SIZES = {"loop": (32, 64), "simulated": (48, 192), "stopping": (0, 0), "scale": (0, 0)}
+SIZES = {"loop": (32, 64), "simulated": (48, 192), "values": (32, 192), "stopping": (0, 0), "scale": (0, 0)}
 """Solutions, and calls in flight, of each part where nothing is said."""
 ALL, ONE = "at once", "one by one"
 RULES: tuple[Stopping, ...] = ("exact", "predictive")
@@ -74,6 +77,8 @@ async def _measured(args: argparse.Namespace) -> Report:
             return await loop(args)
         case "simulated":
             return await simulated(args)
+        case "values":
+            return await values(args)
         case "stopping":
             return await asyncio.to_thread(stopping.bench, n=args.n, seed=args.seed)
         case _:
@@ -111,6 +116,21 @@ async def simulated(args: argparse.Namespace) -> Report:
         *_stopping(passes),
     ]
     return compared("The loop on a simulated 7B on one H100", passes, bars, _how(args, passes))
+
+
+async def values(args: argparse.Namespace) -> Report:
+    """``-n`` completions of every prefix, on the simulated server or on ``--engine``."""
+    async with contextlib.AsyncExitStack() as stack:
+        spec = args.engine or await stack.enter_async_context(serving("--max-sequences", str(args.concurrency)))
+        engine = await stack.enter_async_context(open_engine(spec, model=args.model, template=args.template))
+        made = (
+            [example.solution for example in examples("test", args.solutions, args.seed, difficulty=5)]
+            if args.engine
+            else solutions(args.solutions, args.steps, args.seed)
+        )
+        return await completions.compare(
+            engine, made, k=args.n, concurrency=args.concurrency, seconds=args.sequential_s, max_tokens=512
+        )
 
 
 async def _passes(

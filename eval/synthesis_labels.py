@@ -1,0 +1,144 @@
+"""Label schemes against the truth of the world: which of them says of a step what is so, and at which threshold.
+
+Judged are the steps up to the first one that is wrong in truth: what comes after follows from it. Intervals are
+bootstraps over problems, since the steps of one problem stand or fall together; differences are paired.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genprm.eval.metrics import Interval, interval
+from genprm.eval.paired import Measure
+from genprm.synth.labels import label
+from genprm.synth.schemes import Scheme
+from genprm.synth.types import Attempt, Label, Valued
+from genprm.synth.world.reading import read_problem, read_solution
+
+RESAMPLES = 2000
+Truth = tuple[bool, ...]
+"""Of the steps up to the first one that is wrong in truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeScore:
+    """How well one scheme labels. Shares lie in [0, 1]; steps that it leaves open are in none but ``unsure``."""
+
+    scheme: str
+    steps: int
+    accuracy: Measure
+    right: Measure
+    """Share of right steps that are labelled right."""
+    wrong: Measure
+    """Share of wrong steps that are labelled wrong."""
+    first_error: Measure
+    """Share of attempts whose first error is labelled as it is in truth."""
+    unsure: float
+    """Share of steps without a label."""
+    gain: Measure
+    """Accuracy, less that of the first scheme."""
+
+
+def truth_of(attempt: Attempt) -> Truth | None:
+    """What is true of its steps; None where it is no solution in the world's language."""
+    problem = read_problem(attempt.solution.problem.text)
+    if problem is None:
+        return None
+    steps: list[bool] = []
+    for step in read_solution(problem, attempt.solution.steps):
+        if step is None:
+            return None
+        steps.append(step.truth.correct)
+        if not step.truth.correct:
+            break
+    return tuple(steps)
+
+
+def score_schemes(
+    valued: Sequence[Valued], truths: Sequence[Truth], schemes: Sequence[str | Scheme], seed: int = 0
+) -> list[SchemeScore]:
+    """Each scheme on the same attempts; gains are those over the first one."""
+    tallies = [_tally(valued, truths, scheme) for scheme in schemes]
+    return [_score(tally, tallies[0], seed) for tally in tallies]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Counts by problem, hits first: arrays of shape (problems, 2)."""
+
+    scheme: str
+    right: np.ndarray
+    wrong: np.ndarray
+    first: np.ndarray
+    unsure: int
+
+
+def _tally(valued: Sequence[Valued], truths: Sequence[Truth], scheme: str | Scheme) -> _Tally:
+    places: dict[str, int] = {}
+    counts = np.zeros((3, len({each.attempt.problem_id for each in valued}), 2))
+    unsure = 0
+    name = ""
+    for each, truth in zip(valued, truths, strict=True):
+        at = places.setdefault(each.attempt.problem_id, len(places))
+        found = label(each, scheme)
+        name = found.labeler
+        for true, step in zip(truth, found.steps, strict=False):
+            if step.label is None:
+                unsure += 1
+            else:
+                counts[0 if true else 1, at] += (step.label == true, 1)
+        counts[2, at] += (_says(truth, [step.label for step in found.steps]), 1)
+    return _Tally(name, counts[0], counts[1], counts[2], unsure)
+
+
+def _says(truth: Truth, labels: Sequence[Label]) -> bool:
+    """Whether the labels come to the first error that the truth has."""
+    return list(labels[: len(truth)]) == list(truth)
+
+
+def _score(tally: _Tally, base: _Tally, seed: int) -> SchemeScore:
+    both, others = tally.right + tally.wrong, base.right + base.wrong
+    steps = int(both[:, 1].sum())
+    gain = _share(both) - _share(others)
+    draws = _draws(both, seed) - _draws(others, seed)
+    return SchemeScore(
+        scheme=tally.scheme,
+        steps=steps,
+        accuracy=_measure(both, seed),
+        right=_measure(tally.right, seed),
+        wrong=_measure(tally.wrong, seed),
+        first_error=_measure(tally.first, seed),
+        unsure=tally.unsure / max(steps + tally.unsure, 1),
+        gain=Measure(gain, _interval(draws)),
+    )
+
+
+def _measure(counts: np.ndarray, seed: int) -> Measure:
+    if not counts[:, 1].sum():
+        return Measure(None, None)
+    return Measure(_share(counts), _interval(_draws(counts, seed)))
+
+
+def _share(counts: np.ndarray) -> float:
+    hits, n = counts.sum(0)
+    return float(hits / n) if n else 0.0
+
+
+def _draws(counts: np.ndarray, seed: int) -> np.ndarray:
+    """Shares on resamples of the problems; the same seed draws the same problems, whatever is counted."""
+    rng = np.random.default_rng(seed)
+    size = len(counts)
+    weights = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
+    totals = weights @ counts
+    return np.asarray(totals[:, 0] / np.maximum(totals[:, 1], 1))
+
+
+def _interval(draws: np.ndarray) -> Interval | None:
+    return interval([float(draw) for draw in draws])
+
+
+def mix(truths: Sequence[Truth]) -> Mapping[str, int]:
+    """How many steps are judged, and how many of them are wrong."""
+    steps = [step for truth in truths for step in truth]
+    return {"steps": len(steps), "wrong": len(steps) - sum(steps)}
