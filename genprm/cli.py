@@ -257,8 +257,8 @@ def _add_bench(commands: Any) -> None:
         "part",
         choices=["loop", "simulated", "values", "stopping", "scale"],
         help="loop: an engine, all at once and one call after another; simulated: the same against a server that keeps "
-        "the pace of a 7B on one H100; values: completions of all prefixes, likewise; stopping: what the rules save and "
-        "change; scale: memory and time of the loop",
+        "the pace of a 7B on one H100; values: completions of all prefixes, likewise; stopping: what the rules save "
+        "and change; scale: memory and time of the loop",
     )
     bench.add_argument(
         "--engine",
