@@ -91,6 +91,8 @@ def simulated_problems(n: int, seed: int = 0) -> list[SimulatedPolicy]:
     """Problems of all difficulties: 3 to 9 steps, rates of wrong steps from nearly 0 to a half."""
     rng = random.Random(f"simulated problems {seed}")
     return [
-        SimulatedPolicy(rng.randint(3, 9), min(rng.betavariate(1.2, 8), 0.5), rng.uniform(0.4, 1), rng.uniform(0, 0.3), i)
+        SimulatedPolicy(
+            rng.randint(3, 9), min(rng.betavariate(1.2, 8), 0.5), rng.uniform(0.4, 1), rng.uniform(0, 0.3), i
+        )
         for i in range(n)
     ]
