@@ -1,4 +1,4 @@
-"""What is true of a step that somebody wrote: right or wrong, by which kind of mistake, and what is believed after it."""
+"""What is true of a step that somebody wrote: right or wrong, by which kind of mistake, and what is then believed."""
 
 import re
 from collections.abc import Mapping

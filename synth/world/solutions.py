@@ -27,6 +27,11 @@ class Solver:
     """How often a right step gives its value alone."""
     beliefs: dict[int, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    needed: frozenset[int] = field(init=False)
+    """Places that the answer follows from."""
+
+    def __post_init__(self) -> None:
+        self.needed = self.problem.needed()
 
     def add(self, place: int, claimed: int, form: str, names: Mapping[str, int], fault: str, text: str = "") -> None:
         quantity = self.problem.quantities[place]
@@ -34,10 +39,8 @@ class Solver:
         text = text or self._told(quantity, computation, claimed)
         right = claimed == quantity.value and (not form or evaluate(form, names) == claimed) and not fault
         self.beliefs[place] = claimed
-        needed = self.problem.needed()
-        reachable = all(
-            self.problem.quantities[at].value == value for at, value in self.beliefs.items() if at in needed
-        )
+        quantities = self.problem.quantities
+        reachable = all(quantities[at].value == value for at, value in self.beliefs.items() if at in self.needed)
         truth = StepTruth(right, "" if right else fault or "carried", reachable)
         self.steps.append(Step(text, place, claimed, computation, truth))
 
@@ -90,13 +93,29 @@ class Solver:
         right = evaluate(quantity.relation.form, names)
         if tried is None or right is None:
             return False
-        first = f"{shown(tried.form, names, self.mark)} = {tried.claimed}"
-        second = f"{shown(quantity.relation.form, names, self.mark)} = {right}"
-        text = self.rng.choice(CORRECTIONS).format(
-            first=first, b=quantity.text(quantity.relation.because), s=stated(quantity, second)
-        )
-        self.add(place, right, quantity.relation.form, names, "", capital(text))
+        self._taken_back(place, f"{shown(tried.form, names, self.mark)} = {tried.claimed}", names, right)
         return True
+
+    def mended(self, place: int, first: str) -> None:
+        """A step that takes back what was said of a quantity before, and gives its right value; what it follows from
+        is believed rightly."""
+        names = names_of(self.problem, self.beliefs, place)
+        self._taken_back(place, first, names, self.problem.quantities[place].value)
+
+    def answer(self, place: int) -> None:
+        """The answer in a step of its own."""
+        claimed = self.beliefs[place]
+        self.add(place, claimed, "", {}, "", self.rng.choice(_ANSWERS).format(claimed))
+
+    def _taken_back(self, place: int, first: str, names: Mapping[str, int], right: int) -> None:
+        quantity = self.problem.quantities[place]
+        form = quantity.relation.form
+        text = self.rng.choice(CORRECTIONS).format(
+            first=first,
+            b=quantity.text(quantity.relation.because),
+            s=stated(quantity, f"{shown(form, names, self.mark)} = {right}"),
+        )
+        self.add(place, right, form, names, "", capital(text))
 
 
 def write_solution(
@@ -175,7 +194,7 @@ def close(rng: random.Random, solver: Solver) -> None:
     last = solver.steps[-1]
     if "\\boxed" in last.text:
         return
-    answer = rng.choice(("The answer is $\\boxed{{{}}}$.", "So the answer is $\\boxed{{{}}}$.")).format(last.claimed)
+    answer = rng.choice(_ANSWERS).format(last.claimed)
     if rng.random() < 0.25:
         solver.add(last.place, last.claimed, "", {}, "", answer)
     else:
@@ -200,6 +219,7 @@ def capital(text: str) -> str:
     return text if text.startswith(("gcd(", "lcm(")) else text[0].upper() + text[1:]
 
 
+_ANSWERS = ("The answer is $\\boxed{{{}}}$.", "So the answer is $\\boxed{{{}}}$.")
 _ANSWER = re.compile(r" (So the|The) answer is \$.*")
 STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
