@@ -54,8 +54,11 @@ class PrefixTree:
     reuse: bool = False
     _nodes: dict[Prefix, _Node] = field(default_factory=dict)
 
-    def add(self, prefix: Prefix, completed: Completed) -> None:
-        """Completions are added in the order of their numbers, so that the tree is the same whoever came first."""
+    def add(self, prefix: Prefix, completed: Completed, *, up: bool = False) -> None:
+        """Completions are added in the order of their numbers, so that the tree is the same whoever came first.
+
+        ``up``: count it at every shorter prefix as well, as a tree search backs up its returns.
+        """
         own = self._nodes.setdefault(prefix, _Node())
         own.own += 1
         own.tokens += completed.usage.completion_tokens
@@ -65,6 +68,8 @@ class PrefixTree:
             for step in completed.steps[:-1]:  # with the last step there is an answer, and nothing to estimate
                 path = (*path, step)
                 self._nodes.setdefault(path, _Node()).count(completed.grade)
+        for t in range(len(prefix)) if up else ():
+            self._nodes.setdefault(prefix[:t], _Node()).count(completed.grade)
 
     def estimate(self, prefix: Prefix) -> Estimate | None:
         """None where nothing gave evidence."""
