@@ -51,7 +51,7 @@ async def run_stage(
     *,
     key: Callable[[Item], str],
     engine: Recorded | None = None,
-    prices: Prices = Prices(),  # noqa: B008
+    prices: Prices = Prices(),
     at_once: int = 256,
     retry_failed: bool = False,
 ) -> list[Done[Record]]:
