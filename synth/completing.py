@@ -56,11 +56,11 @@ class Completer:
         """
         self.engine = engine
         self._grader = grader
-        self._prompt = template(prompt)
-        self._step_forcing = step_forcing
-        self._sampling = Sampling(temperature, top_p, top_k, max_tokens=max_tokens)
-        self._seed = seed
-        require_sound(self._sampling)
+        self.prompt = template(prompt)
+        self.step_forcing = step_forcing
+        self.sampling = Sampling(temperature, top_p, top_k, max_tokens=max_tokens)
+        self.seed = seed
+        require_sound(self.sampling)
 
     async def complete(self, problem: Problem, steps: Sequence[str], k: int) -> Completed:
         """Completion number ``k`` (from 0) after ``steps``, of which there may be none.
@@ -68,27 +68,46 @@ class Completer:
         Raises:
             EngineLost: the engine has gone. Its other failures are the completion's grade, ``failed``.
         """
-        begun = opening(steps, self._step_forcing)
+        begun = opening(steps, self.step_forcing)
         try:
-            said = await self.engine.complete(self._ask(problem, begun), self._sampled(problem, begun, k))
+            said = await self._asked(problem, begun, k)
         except EngineLost:
             raise
         except EngineError as error:
             return Completed(str(error), (), "failed", None, "failed", Usage(calls=1))
         return await self._graded(problem, steps, begun, said)
 
+    async def write_step(self, problem: Problem, steps: Sequence[str], k: int) -> Completion:
+        """The next step alone, number ``k`` of those that are tried, with its log-probabilities. The solution goes on
+        where the text ends in ``step_end``.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        begun = opening(steps, self.step_forcing)
+        return await self._asked(problem, begun, k, (self.step_end(len(steps)),), 1)
+
+    def step_end(self, index: int) -> str:
+        """What ends step ``index`` where another one follows."""
+        return f"\nStep {index + 2}:" if self.step_forcing else "\n\n"
+
+    async def grade(self, problem: Problem, text: str, finish: Finish) -> tuple[Grade, str | None]:
+        """How a whole solution compares with the problem's answer, and its own answer."""
+        return await self._grader.grade(text, problem.answer or "", finish)
+
     async def _graded(self, problem: Problem, steps: Sequence[str], begun: str, said: Completion) -> Completed:
         # Nothing more to say: the answer stands in the prefix.
         ending = said.text if said.text.strip() else "\n\n".join(steps)
-        grade, answer = await self._grader.grade(ending, problem.answer or "", said.finish)
+        grade, answer = await self.grade(problem, ending, said.finish)
         marker = begun.rpartition("\n\n")[2]
         return Completed(said.text, split_steps(marker + said.text), grade, answer, said.finish, said.usage)
 
-    def _ask(self, problem: Problem, begun: str) -> Prompt:
-        return after(Prompt(asked(self._prompt, problem.text), problem=problem.text), begun)
-
-    def _sampled(self, problem: Problem, begun: str, k: int) -> Sampling:
-        return replace(self._sampling, seed=seed_of(self._seed, problem.text, self._prompt, begun, k))
+    async def _asked(
+        self, problem: Problem, begun: str, k: int, stop: tuple[str, ...] = (), logprobs: int = 0
+    ) -> Completion:
+        prompt = after(Prompt(asked(self.prompt, problem.text), problem=problem.text), begun)
+        seed = seed_of(self.seed, problem.text, self.prompt, begun, k)
+        return await self.engine.complete(prompt, replace(self.sampling, seed=seed, stop=stop, logprobs=logprobs))
 
 
 def seed_of(*parts: object) -> int:

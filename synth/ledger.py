@@ -103,11 +103,19 @@ class Recorded:
         """Of the whole file, without what was replayed."""
         self._engine = engine
         self._seams = seams
+        self.concurrency = concurrency
+        self.changed = asyncio.Event()
+        """Set whenever a call has ended, for those who wait for :attr:`has_room`."""
         self._room = asyncio.Semaphore(concurrency)
         self._flying: dict[_Key, _Flight] = {}
         self._broken: WriteError | None = None
         self._file = AppendedFile(path)
         self._places = self._read(path)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a further call would be sent at once."""
+        return len(self._flying) < self.concurrency
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """See :class:`~genprm.engines.base.Engine`; ``sampling`` needs a seed.
@@ -155,6 +163,7 @@ class Recorded:
             return _answer(entry)
         finally:
             del self._flying[key]
+            self.changed.set()
 
     async def _entry(self, key: _Key, prompt: Prompt, sampling: Sampling) -> Entry:
         began = perf_counter()
