@@ -1,8 +1,8 @@
 """Rationales by a teacher: for each step of an attempt, with code that was run, in the protocol ``genprm``'s form.
 
-Two manners. ``whole``: the teacher goes through the solution in one text (:mod:`genprm.protocols.teacher`). ``steps``: it
-judges a step at a time, as a critic does, by the protocol ``genprm`` or ``chat``. Either ends at the first step that it
-takes for wrong.
+Two manners. ``whole``: the teacher goes through the solution in one text (:mod:`genprm.protocols.teacher`). ``steps``:
+it judges a step at a time, as a critic does, by the protocol ``genprm`` or ``chat``. Either ends at the first step that
+it takes for wrong.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from genprm.protocols.teacher import Block, Part, TeacherProtocol, rationale_tex
 from genprm.sampler import Load, Sampler
 from genprm.sandbox import Sandbox
 from genprm.synth.types import Attempt, Taught, TeacherOutcome
-from genprm.types import Check, Critique, Method, Rationale, Solution, StepCritique, Usage
+from genprm.types import Check, Critique, Method, Rationale, Solution, Usage
 
 Manner = Literal["whole", "steps"]
 

@@ -16,8 +16,10 @@ def words(text: str) -> list[str]:
 def cut(text: str, stops: tuple[str, ...], max_tokens: int) -> tuple[list[str], bool]:
     """The words of ``text`` up to the budget and to the end of the first stop string; whether it ended by itself."""
     ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
-    end = min(ends, default=len(text))
-    kept, size = [], 0
+    if not ends:
+        kept = words(text)
+        return kept[:max_tokens], len(kept) <= max_tokens
+    end, kept, size = min(ends), [], 0
     for word in words(text):
         if size >= end:
             break

@@ -1,7 +1,7 @@
 """A teacher of the world without weights, as the engine ``world:teacher``: it knows the world's language and graph.
 
-It writes what :mod:`genprm.synth.world.teacher` writes, in the conversations of the protocols ``genprm`` (a step at a time)
-and ``teacher`` (a whole solution). What it says of a check is read from the output that the check gave. With a
+It writes what :mod:`genprm.synth.world.teacher` writes, in the conversations of the protocols ``genprm`` (a step at a
+time) and ``teacher`` (a whole solution). What it says of a check is read from the output that the check gave. With a
 probability it errs: it believes a wrong step, or quotes another sentence and so refuses a right one.
 """
 
@@ -63,7 +63,7 @@ class TeacherEngine:
         self.name = name
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """See :class:`~genprm.engines.base.Engine`. Raises EngineRefused where there is none of the world's problems."""
+        """See :class:`~genprm.engines.base.Engine`. Raises EngineRefused without a problem of the world."""
         await asyncio.sleep(0)  # others get their turn: nothing here waits
         require_sound(sampling)
         whole = bool(prompt.messages) and prompt.messages[0].content == TEACHER
@@ -155,10 +155,9 @@ def _refusing(rng: random.Random, problem: WorldProblem, step: Step, known: Coll
         form, value = found.form, found.claimed
     own = f"{quantity.variable} = {fill(quantity.relation.form, names)}"
     other = f"{quantity.variable} = {fill(form, names)}"
-    if own not in right.check.code:  # known from an earlier check: worked out anew, and wrongly
-        code = f"{other}\n{right.check.code}"
-    else:
-        code = right.check.code.replace(own, other, 1)
+    code = right.check.code
+    # What an earlier check has made known is worked out anew, and wrongly.
+    code = code.replace(own, other, 1) if own in code else f"{other}\n{code}"
     told = [q.told for q in problem.quantities if q.told != quantity.told]
     analysis = right.analysis.replace(quantity.told, rng.choice(told or [quantity.told]), 1).replace(own, other, 1)
     return _Written(analysis, replace(right.check, code=_imported(code), right=value, value=False))

@@ -126,7 +126,8 @@ def read_solution(problem: WorldProblem, steps: Sequence[str]) -> tuple[Step | N
     not known to the later ones: their ``kind`` and ``reachable`` go by what could be read.
     """
     reader, beliefs = Reader(problem), Beliefs(problem)
-    return tuple(said and beliefs.judge(text, said) for text in steps for said in [reader.read(text)])
+    said = (reader.read(text) for text in steps)
+    return tuple(beliefs.judge(text, one) if one else None for text, one in zip(steps, said, strict=True))
 
 
 def first_error(steps: Sequence[Step | None]) -> int | None:
