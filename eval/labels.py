@@ -170,24 +170,17 @@ def _scored(
 
 
 def _steps_of(name: str, row: ScoredSolution) -> list[Scored]:
-    return [
-        Scored(score, int(right), name)
-        for score, right in zip(row.scores, _gold(row), strict=False)
-        if right is not None
-    ]
+    return [Scored(score, int(bool(right)), name) for score, right in zip(row.scores, _gold(row), strict=False)]
 
 
 def _gold(row: ScoredSolution) -> Labels:
-    """Right before the first error, which is wrong; after it nobody has said."""
-    if row.label < 0:
-        return [True] * row.n_steps
-    return [*[True] * row.label, False, *[None] * (row.n_steps - row.label - 1)]
+    """Right before the first error, which is wrong; after it nobody has said, and a solution ends there."""
+    return [True] * row.n_steps if row.label < 0 else [*[True] * row.label, False]
 
 
 def _cut(row: ScoredSolution, threshold: float) -> Labels:
-    """Of the steps that gold has a label for."""
-    judged = [score >= threshold for score in row.scores[: row.n_steps if row.label < 0 else row.label + 1]]
-    return [*judged, *[None] * (row.n_steps - len(judged))]
+    """Of the same steps."""
+    return [score >= threshold for score in row.scores[: len(_gold(row))]]
 
 
 def _truth(rating: int | None, neutral: str) -> bool | None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def render_report(report: "LabelReport") -> Group:
     """Calibration, then agreement."""
     note = Text(
-        "ECE, Brier, accuracy and AUROC in percent, tau-b from -1 to 1, each with 95 % bootstrap intervals over"
-        f" solutions ({report.solutions:,} of them).",
+        f"ECE, AUROC, Brier, accuracy in percent, tau-b from -1 to 1; 95 % bootstrap intervals over"
+        f" {report.solutions:,} solutions.",
         "dim",
     )
     return Group(
@@ -37,15 +37,15 @@ def render_report(report: "LabelReport") -> Group:
 
 
 def _calibrations(calibrations: tuple[Calibration, ...]) -> Table:
-    found = table("labeler", "steps", "right", "no score", "ECE", "Brier", "accuracy", "AUROC", "tau-b")
+    found = table("labeler", "steps", "no score", "ECE", "AUROC", "Brier", "acc", "tau-b")
     for each in calibrations:
         found.add_row(
             Text(plain(each.name)),
             f"{each.n:,}",
-            f"{100 * each.right / each.n:.1f}" if each.n else "n/a",
             f"{each.missing:,}",
-            *(share(m.value, m.interval) for m in (each.ece, each.brier, each.accuracy, each.auroc)),
-            _tau(each.tau),
+            *(share(measure.value, measure.interval) for measure in (each.ece, each.auroc)),
+            *(share(measure.value, None) for measure in (each.brier, each.accuracy)),
+            _tau(Measure(each.tau.value, None)),
         )
     return found
 
