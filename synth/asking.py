@@ -92,12 +92,16 @@ def _next_round(plan: Plan, view: View, moves: Moves) -> dict[int, int]:
     """Twice as many completions at both ends of every step that is not settled."""
     right = posterior(view.states, plan.scheme, moves).right
     ends = {t for s in _unsettled(right, plan.confidence) for t in (s, s + 1) if t < view.n}
+    ends |= {t for t, count in enumerate(view.counted) if count < _FIRST}  # a prior alone settles nothing
     goals = {t: min(max(_FIRST, 2 * view.counted[t]), plan.k) for t in sorted(ends)}
     return {t: goal - view.counted[t] for t, goal in goals.items() if goal > view.counted[t]}
 
 
 def _most_telling(plan: Plan, view: View, moves: Moves) -> dict[int, int]:
     """A few completions where a token is expected to tell most about the steps that matter and are not settled."""
+    # A prior alone settles nothing: every attempt is looked at, from its beginning and from its middle.
+    if unseen := [t for t in (0, view.n // 2) if view.counted[t] < min(BATCH, plan.k)]:
+        return {t: min(BATCH, plan.k) - view.counted[t] for t in unseen}
     found = posterior(view.states, plan.scheme, moves, BATCH)
     matter = _unsettled(_up_to_error(found.right, plan.confidence), plan.confidence)
     told = found.gain[: view.n, matter].sum(1) if matter else np.zeros(view.n)
