@@ -4,8 +4,10 @@ import itertools
 from asyncio import gather
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from genprm.engines.base import Engine
 from genprm.errors import ConfigError
@@ -17,8 +19,7 @@ from genprm.synth.types import NO_EVIDENCE, Attempt, Grade
 from genprm.types import Problem, Solution, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way to sample. Fields that another kind has are ignored."""
 
     kind: Literal["plain", "forced", "beam"] = "plain"
@@ -32,8 +33,7 @@ class Strategy:
     max_steps: int = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Rounds:
+class Rounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a problem is tried: ``first`` draws, then ``growth`` times as many, and so on up to ``cap`` in all,
     until there are ``right`` right and ``wrong`` wrong solutions. Of each kind ``keep`` are kept at most (0: all)."""
 
@@ -160,7 +160,7 @@ class _Drawer:
             top_p=strategy.top_p,
             top_k=strategy.top_k,
             max_tokens=max_tokens,
-            seed=seed_of("solutions", seed, sorted(asdict(strategy).items())),
+            seed=seed_of("solutions", seed, sorted(msgspec.structs.asdict(strategy).items())),
         )
 
     async def draw(self, posed: Posed, k: int) -> list[Found]:
