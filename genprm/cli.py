@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_synth import pipeline
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -215,6 +216,7 @@ def _add_synth(commands: Any) -> None:
         "genprm train critic and genprm train policy",
     )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
+    pipeline(kinds, _add)
 
 
 def _add_sandbox(commands: Any) -> None:

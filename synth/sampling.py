@@ -94,7 +94,7 @@ class Solver:
         engine: Engine,
         grader: Grader,
         strategies: Sequence[Strategy] = (Strategy(),),
-        rounds: Rounds = Rounds(),
+        rounds: Rounds | None = None,
         *,
         max_tokens: int = 1024,
         seed: int = 0,
@@ -106,7 +106,7 @@ class Solver:
         """
         if not strategies:
             raise ConfigError("there is no strategy to sample by")
-        self._rounds = rounds
+        self._rounds = rounds or Rounds()
         self._drawers = [_Drawer(engine, grader, one, max_tokens, seed) for one in strategies]
 
     async def sample(self, posed: Posed) -> Sampled:
