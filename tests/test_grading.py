@@ -67,6 +67,7 @@ def test_final_answers_of_long_text_take_no_time(part: str) -> None:
     ("text", "finish", "expected"),
     [
         ("\\boxed{1,000.0}", "stop", ("right", "1,000.0")),
+        ("\\boxed{1000\\%}", "stop", ("right", "1000\\%")),
         ("\\boxed{999}", "stop", ("wrong", "999")),
         ("The answer is blue.", "stop", ("wrong", "blue")),
         ("I give up.", "stop", ("no_answer", None)),
