@@ -121,7 +121,10 @@ class Shop:
         """The records of a stage that is done, without those of items that failed."""
         path = self.folder / self._stages[stage].folder / "results.jsonl"
         with path.open("rb") as lines:
-            kept = [records.from_json(line, Done[type_], f"{path}:{n}") for n, line in enumerate(lines, 1)]  # type: ignore[valid-type]
+            kept: list[Done[T]] = [
+                records.from_json(line, Done[type_], f"{path}:{n}")  # type: ignore[valid-type]
+                for n, line in enumerate(lines, 1)
+            ]
         return [line.record for line in kept if line.record is not None]
 
     def has(self, stage: Stage) -> bool:

@@ -103,9 +103,8 @@ class _Planner:
         options = self._pipeline.solutions
         if options.existing is not None:
             existing = read_existing(options.existing, split=options.split, limit=options.limit, fields=options.fields)
-            n = sum(len(one.solutions) for one in existing)
             self._add("solutions", len(existing), None, 0, 0, 0)
-            return n
+            return sum(len(one.solutions) for one in existing)
         n_problems, chars = self._problems()
         draws = self._draws(options.rounds)
         each = [_calls_and_prompts(one, chars, self._steps, self._tokens) for one in options.strategies]

@@ -52,7 +52,8 @@ class Rounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def sizes(self) -> list[int]:
         """Draws of each round; they add up to ``cap``."""
-        sizes, size = [], float(self.first)
+        sizes: list[int] = []
+        size = float(self.first)
         while sum(sizes) < self.cap:
             sizes.append(min(int(size), self.cap - sum(sizes)))
             size *= self.growth

@@ -130,7 +130,7 @@ def test_rounds_grow_up_to_the_cap() -> None:
     assert Rounds(first=3, growth=1, cap=8).sizes() == [3, 3, 2]
     for wrong in ({"first": 0}, {"first": 9, "cap": 8}, {"growth": 0.5}, {"keep": -1}):
         with pytest.raises(ConfigError, match="rounds need"):
-            Rounds(**wrong)  # type: ignore[arg-type]
+            Rounds(**wrong)
 
 
 def test_it_ends_when_right_and_wrong_are_there() -> None:
