@@ -28,7 +28,8 @@ from genprm.synth.world.faults import slipped
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.rows import critic_rows, policy_rows
 from genprm.synth.world.solutions import revise, without_computation
-from genprm.synth.world.teacher import MODES, conversation, in_python
+from genprm.synth.world.teacher import MODES, conversation
+from genprm.synth.world.truth import in_python
 from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
 from tests.test_cli import environment, interruptible, until

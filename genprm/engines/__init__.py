@@ -9,11 +9,13 @@
 ``hf:MODEL``          transformers in this process, on a GPU or without one
 ``scripted:FILE``     answers from a file: tests, documents, dry runs
 ``calculator:ENGINE`` any of them, its computations done for it (``nano:policy`` has that by itself)
+``world:ERR[,…]``     a policy of the embedded world without weights, ``world:teacher`` a teacher in it
 ====================  ==========================================================================
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 from genprm.engines.base import Engine
 from genprm.engines.options import keywords
@@ -27,7 +29,11 @@ ENGINES = (
     "hf:MODEL",
     "scripted:FILE",
     "calculator:ENGINE",
+    "world:ERR[,mends=M,…]",
+    "world:teacher[,errs=P,…]",
 )
+_ELSEWHERE = {"world": "genprm.synth.world.engines:open_world"}
+"""Engines of packages that use this one, as module and function: they are imported when one is asked for."""
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
@@ -94,4 +100,8 @@ async def _made(spec: str, model: str | None, template: str | None, options: dic
         from genprm.engines.scripted import ScriptedEngine
 
         return ScriptedEngine.from_file(rest)
+    if kind in _ELSEWHERE and rest:
+        module, _, function = _ELSEWHERE[kind].partition(":")
+        made: Engine = getattr(import_module(module), function)(rest)
+        return made
     raise ConfigError(f"unknown engine {spec!r}; there are {', '.join(ENGINES)}")

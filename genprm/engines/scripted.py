@@ -16,7 +16,6 @@ each, so that a call costs microseconds.
 import asyncio
 import hashlib
 import math
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -25,10 +24,9 @@ from typing import Annotated
 import msgspec
 
 from genprm import records
+from genprm.engines.words import cut
 from genprm.errors import EngineUnavailable, InputError
 from genprm.types import Completion, Finish, Prompt, Sampling, Token, Usage
-
-_TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,23 +98,9 @@ def _written(
     text: str, stop: tuple[str, ...], max_tokens: int, p_yes: float | None
 ) -> tuple[str, Finish, tuple[Token, ...], int]:
     """What is written of ``text``, why it ends, its tokens (none without ``p_yes``), and their number."""
-    words, ended = _cut(_TOKEN.findall(text), stop, max_tokens)
+    words, ended = cut(text, stop, max_tokens)
     tokens = () if p_yes is None else _tokens(words, p_yes)
     return "".join(words), "stop" if ended else "length", tokens, len(words)
-
-
-def _cut(words: list[str], stops: tuple[str, ...], max_tokens: int) -> tuple[list[str], bool]:
-    """``words`` up to the budget and to the end of the first stop string; whether it ended by itself."""
-    text = "".join(words)
-    ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
-    end = min(ends, default=len(text))
-    kept, size = [], 0
-    for word in words:
-        if size >= end:
-            break
-        kept.append(word[: end - size])
-        size += len(word)
-    return kept[:max_tokens], len(kept) <= max_tokens
 
 
 def _tokens(words: Sequence[str], p_yes: float) -> tuple[Token, ...]:

@@ -99,6 +99,11 @@ def evaluate(form: str, values: Mapping[str, int]) -> int | None:
         return None
 
 
+def fair(value: int, parents: Mapping[str, int]) -> bool:
+    """Whether a quantity may have this value, beside those that it follows from."""
+    return 2 <= value <= _LARGEST and value not in parents.values()
+
+
 _FUNCTIONS: Mapping[str, Any] = {"__builtins__": {}, "gcd": gcd, "lcm": lcm}
 
 
@@ -190,7 +195,7 @@ class _Making:
         if rng.random() < _SHUFFLED[self._difficulty]:
             rng.shuffle(told)
         asked = quantities[-1]
-        question = rng.choice(_QUESTIONS).format(what=asked.called)
+        question = rng.choice(QUESTIONS).format(what=asked.called)
         return " ".join([*told, question])
 
     def _add(self, relation: Relation, parents: tuple[int, ...]) -> None:
@@ -202,7 +207,7 @@ class _Making:
             words |= {letter: of.called, letter.upper(): of.holder}
         words["who"] = self._people[0]
         words["holder"] = relation.holder.format(**words)
-        words["variable"] = relation.name_in_code.format(**words).lower().removeprefix("the ").replace(" ", "_")
+        words["variable"] = relation.variable(words)
         drawn = self._drawn(relation, parents)
         if drawn is None or any(words["variable"] == other.variable for other in self.quantities):
             return
@@ -221,7 +226,7 @@ class _Making:
             if {"p", "q"} <= numbers.keys() and relation.family == "fraction" and numbers["p"] >= numbers["q"]:
                 continue
             value = evaluate(relation.form, known | numbers)
-            if value is not None and 2 <= value <= _LARGEST and value not in known.values():
+            if value is not None and fair(value, known):
                 return numbers, value
         return None
 
@@ -238,7 +243,7 @@ _SCALES = {1: 15, 2: 30, 3: 60, 4: 100, 5: 100}
 _EXTRA = {1: (0,), 2: (0, 0, 1), 3: (0, 1), 4: (0, 1, 1), 5: (0, 1, 2)}
 """Sentences and quantities that no step needs."""
 _SHUFFLED = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
-_QUESTIONS = ("What number is {what}?", "Find {what}.", "Work out {what}.", "We look for {what}: what number is it?")
+QUESTIONS = ("What number is {what}?", "Find {what}.", "Work out {what}.", "We look for {what}: what number is it?")
 _ROOTS = [relation for relation in RELATIONS if not relation.takes]
 _COUNTED_ROOTS = [relation for relation in _ROOTS if relation.makes == "count"]
 _FITTING = {kind: [relation for relation in RELATIONS if kind in relation.takes] for kind in get_args(Kind)}

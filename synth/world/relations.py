@@ -56,6 +56,10 @@ class Relation:
         """How many quantities it follows from."""
         return len({"a", "b"} & set(re.findall(r"\b[ab]\b", self.form)))
 
+    def variable(self, words: Mapping[str, str]) -> str:
+        """The name in checks of a quantity whose texts are filled with ``words``."""
+        return self.name_in_code.format(**words).lower().removeprefix("the ").replace(" ", "_")
+
 
 COLOURS = ("red", "blue", "green", "white", "yellow", "black")
 VEHICLES = ("train", "bus", "truck", "ship", "tram", "ferry")

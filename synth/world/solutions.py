@@ -16,7 +16,7 @@ the right answer all the same."""
 
 
 @dataclass(slots=True)
-class _Solver:
+class Solver:
     """Somebody who writes a solution, with what they believe so far."""
 
     problem: WorldProblem
@@ -27,6 +27,11 @@ class _Solver:
     """How often a right step gives its value alone."""
     beliefs: dict[int, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    needed: frozenset[int] = field(init=False)
+    """Places that the answer follows from."""
+
+    def __post_init__(self) -> None:
+        self.needed = self.problem.needed()
 
     def add(self, place: int, claimed: int, form: str, names: Mapping[str, int], fault: str, text: str = "") -> None:
         quantity = self.problem.quantities[place]
@@ -34,10 +39,8 @@ class _Solver:
         text = text or self._told(quantity, computation, claimed)
         right = claimed == quantity.value and (not form or evaluate(form, names) == claimed) and not fault
         self.beliefs[place] = claimed
-        needed = self.problem.needed()
-        reachable = all(
-            self.problem.quantities[at].value == value for at, value in self.beliefs.items() if at in needed
-        )
+        quantities = self.problem.quantities
+        reachable = all(quantities[at].value == value for at, value in self.beliefs.items() if at in self.needed)
         truth = StepTruth(right, "" if right else fault or "carried", reachable)
         self.steps.append(Step(text, place, claimed, computation, truth))
 
@@ -48,10 +51,10 @@ class _Solver:
             return _valued(rng, quantity, claimed)
         equation = f"{computation} = {claimed}"
         because = because or quantity.text(quantity.relation.because)
-        return _capital(
-            rng.choice(_REASONED if say else _STYLES).format(
-                s=_stated(quantity, equation),
-                v=_stated(quantity, claimed),
+        return capital(
+            rng.choice(_REASONED if say else STYLES).format(
+                s=stated(quantity, equation),
+                v=stated(quantity, claimed),
                 e=equation,
                 n=quantity.called,
                 b=because,
@@ -90,13 +93,29 @@ class _Solver:
         right = evaluate(quantity.relation.form, names)
         if tried is None or right is None:
             return False
-        first = f"{shown(tried.form, names, self.mark)} = {tried.claimed}"
-        second = f"{shown(quantity.relation.form, names, self.mark)} = {right}"
-        text = self.rng.choice(_CORRECTIONS).format(
-            first=first, b=quantity.text(quantity.relation.because), s=_stated(quantity, second)
-        )
-        self.add(place, right, quantity.relation.form, names, "", _capital(text))
+        self._taken_back(place, f"{shown(tried.form, names, self.mark)} = {tried.claimed}", names, right)
         return True
+
+    def mended(self, place: int, first: str) -> None:
+        """A step that takes back what was said of a quantity before, and gives its right value; what it follows from
+        is believed rightly."""
+        names = names_of(self.problem, self.beliefs, place)
+        self._taken_back(place, first, names, self.problem.quantities[place].value)
+
+    def answer(self, place: int) -> None:
+        """The answer in a step of its own."""
+        claimed = self.beliefs[place]
+        self.add(place, claimed, "", {}, "", self.rng.choice(_ANSWERS).format(claimed))
+
+    def _taken_back(self, place: int, first: str, names: Mapping[str, int], right: int) -> None:
+        quantity = self.problem.quantities[place]
+        form = quantity.relation.form
+        text = self.rng.choice(CORRECTIONS).format(
+            first=first,
+            b=quantity.text(quantity.relation.because),
+            s=stated(quantity, f"{shown(form, names, self.mark)} = {right}"),
+        )
+        self.add(place, right, form, names, "", capital(text))
 
 
 def write_solution(
@@ -107,8 +126,8 @@ def write_solution(
     ``form`` ``detour`` goes with no fault, ``lucky`` with one of :data:`~genprm.synth.world.faults.ASIDE` in a
     quantity that no step needs, or with ``written``, whose value is right.
     """
-    solver = _Solver(problem, rng, rng.choice(("*", "*", "×")))
-    order = _order(rng, problem)
+    solver = Solver(problem, rng, rng.choice(("*", "*", "×")))
+    order = order_of(rng, problem)
     extra = [at for at, q in enumerate(problem.quantities) if at not in problem.needed() and not q.given]
     faulty = None
     if form != "plain" and extra and rng.random() < 0.7:
@@ -133,7 +152,7 @@ def write_solution(
                 return None
         elif not solver.worked(place, fault if place == faulty else ""):
             return None
-    _close(rng, solver)
+    close(rng, solver)
     return solver.steps
 
 
@@ -149,16 +168,16 @@ def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -
 
 def revise(rng: random.Random, problem: WorldProblem, steps: Sequence[Step], first_error: int) -> list[Step]:
     """The right solution that begins with the steps before the first error; the others show their computations."""
-    solver = _Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*", terse=0)
+    solver = Solver(problem, rng, "×" if any("×" in step.computation for step in steps) else "*", terse=0)
     solver.steps = list(steps[:first_error])
     solver.beliefs = {step.place: step.claimed for step in solver.steps}
-    for place in _order(rng, problem, solver.beliefs.keys()):
+    for place in order_of(rng, problem, solver.beliefs.keys()):
         solver.worked(place)
-    _close(rng, solver)
+    close(rng, solver)
     return solver.steps
 
 
-def _order(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()) -> list[int]:
+def order_of(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()) -> list[int]:
     """The quantities that are still to be worked out, each after its parents."""
     waiting = [at for at in sorted(problem.needed()) if not problem.quantities[at].given and at not in done]
     order: list[int] = []
@@ -170,43 +189,46 @@ def _order(rng: random.Random, problem: WorldProblem, done: Collection[int] = ()
     return order
 
 
-def _close(rng: random.Random, solver: _Solver) -> None:
+def close(rng: random.Random, solver: Solver) -> None:
     """The answer, in the last step or in one of its own."""
     last = solver.steps[-1]
     if "\\boxed" in last.text:
         return
-    answer = rng.choice(("The answer is $\\boxed{{{}}}$.", "So the answer is $\\boxed{{{}}}$.")).format(last.claimed)
+    answer = rng.choice(_ANSWERS).format(last.claimed)
     if rng.random() < 0.25:
         solver.add(last.place, last.claimed, "", {}, "", answer)
     else:
         solver.steps[-1] = Step(f"{last.text} {answer}", last.place, last.claimed, last.computation, last.truth)
 
 
-def shown(form: str, names: Mapping[str, int], mark: str = "*") -> str:
+def shown(form: str, names: Mapping[str, object], mark: str = "*") -> str:
     """A form with its numbers, as people write it."""
     filled = re.sub(r"\b[a-z]\b", lambda found: str(names[found[0]]), form)
     return filled.replace("**", "^").replace("//", "/").replace("%", "mod").replace("*", mark)
 
 
 def _valued(rng: random.Random, quantity: Quantity, claimed: int) -> str:
-    return _capital(rng.choice(("So {s}.", "{s}.", "Therefore {s}.")).format(s=_stated(quantity, claimed)))
+    return capital(rng.choice(VALUED).format(s=stated(quantity, claimed)))
 
 
-def _stated(quantity: Quantity, value: object) -> str:
+def stated(quantity: Quantity, value: object) -> str:
     return quantity.text(quantity.relation.stated, x=value)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text if text.startswith(("gcd(", "lcm(")) else text[0].upper() + text[1:]
 
 
+_ANSWERS = ("The answer is $\\boxed{{{}}}$.", "So the answer is $\\boxed{{{}}}$.")
 _ANSWER = re.compile(r" (So the|The) answer is \$.*")
-_STYLES = (
+STYLES = (
     "{s}.", "{s}.", "{b}, so {s}.", "{b}. So {s}.", "{n}: {e}.", "To find {n}, compute {e}.", "Since {b}, {s}.",
     "Compute {e}, so {v}.", "Now {s}.", "Next, {n}: {e}.", "We get {n} from {e}.", "Here {b}: {e}, so {v}.",
 )  # fmt: skip
-_REASONED = tuple(style for style in _STYLES if "{b}" in style)
-_CORRECTIONS = (
+VALUED = ("So {s}.", "{s}.", "Therefore {s}.")
+"""Wordings of a value without its computation."""
+_REASONED = tuple(style for style in STYLES if "{b}" in style)
+CORRECTIONS = (
     "At first I took {first}. But {b}, so {s}.", "One might say {first}, but that is wrong: {b}, so {s}.",
     "Is it {first}? No: {b}. So {s}.",
 )  # fmt: skip

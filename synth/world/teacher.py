@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol, format_output
 from genprm.sandbox.result import Result
 from genprm.synth.world.problems import WorldProblem, evaluate
-from genprm.synth.world.truth import Step
+from genprm.synth.world.truth import Step, in_python
 from genprm.types import Problem, Solution
 
 Mode = Ablation
@@ -141,7 +141,7 @@ def assignment(problem: WorldProblem, place: int) -> str:
     """A quantity in Python, by the names of what it follows from."""
     quantity = problem.quantities[place]
     names = {letter: problem.quantities[at].variable for letter, at in zip("ab", quantity.parents, strict=False)}
-    filled = _filled(quantity.relation.form, names | {name: str(value) for name, value in quantity.numbers.items()})
+    filled = fill(quantity.relation.form, names | {name: str(value) for name, value in quantity.numbers.items()})
     return f"{quantity.variable} = {filled}"
 
 
@@ -180,10 +180,6 @@ def conclusion(check: Check) -> str:
     return f"The computation in the paragraph does not give its value. It is {check.right}."
 
 
-def in_python(computation: str) -> str:
-    """A computation as people write it, in Python."""
-    return computation.replace("×", "*").replace("^", "**").replace("mod", "%")
-
-
-def _filled(form: str, names: dict[str, str]) -> str:
+def fill(form: str, names: dict[str, str]) -> str:
+    """A form with other names for its letters."""
     return re.sub(r"\b[a-z]\b", lambda found: names[found[0]], form)

@@ -12,7 +12,8 @@ class StepTruth:
 
     correct: bool
     kind: str = ""
-    """One of :data:`~genprm.synth.world.faults.KINDS`; empty for a correct step."""
+    """One of :data:`~genprm.synth.world.faults.KINDS`; empty for a correct step, and where no kind fits (which only
+    happens in solutions that were read, see :mod:`genprm.synth.world.reading`)."""
     reachable: bool = True
     """Whether who takes all values up to here at their word can still find the answer."""
 
@@ -40,3 +41,8 @@ def names_of(problem: WorldProblem, beliefs: Mapping[int, int], place: int) -> d
     quantity = problem.quantities[place]
     parents = (believed(problem, beliefs, parent) for parent in quantity.parents)
     return {**dict(zip("ab", parents, strict=False)), **quantity.numbers}
+
+
+def in_python(computation: str) -> str:
+    """A computation as people write it, in Python."""
+    return computation.replace("×", "*").replace("^", "**").replace("mod", "%")
