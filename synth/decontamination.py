@@ -12,7 +12,7 @@ import numpy as np
 
 from genprm.errors import ConfigError, InputError
 from genprm.rows import Row, read_rows, row_files
-from genprm.synth.text_stats import Hashes, ngrams, words
+from genprm.synth.text_stats import Hashes, codes, ngrams, words
 
 WORDS = 13
 FIELDS = ("problem", "question", "prompt", "instruction")
@@ -96,7 +96,7 @@ def _known(row: Row, field: str | None) -> Known:
 
 def _grams(said: Sequence[str], n: int) -> Hashes:
     """Of a text shorter than n words one, of all of it, which no longer text has: its length counts with it."""
-    found = ngrams(said, n)
+    found = ngrams(codes(said), n)
     return found ^ np.uint64(len(said) + 1) if len(said) < n else found
 
 

@@ -15,6 +15,7 @@ from genprm.synth.diversity import Coverage, CoverageCount, Diversity, by_proble
 from genprm.synth.near_duplicates import LEAST_THRESHOLD, NearDuplicates, Signature, signature
 from genprm.synth.text_stats import (
     Hashes,
+    codes,
     distinct_share,
     has_mathematics,
     has_open_fence,
@@ -22,7 +23,7 @@ from genprm.synth.text_stats import (
     is_boilerplate,
     longest_loop,
     ngrams,
-    repeated_share,
+    repetitions,
     text_digest,
     tokens,
 )
@@ -140,7 +141,7 @@ class _Judge:
         self.coverage = CoverageCount()
 
     def find(self, attempt: Attempt) -> Finding:
-        said = tokens(text_of(attempt))
+        said = codes(tokens(text_of(attempt)))
         found = self._alone(attempt, said) or self._contaminated(attempt)
         if found is None:
             shingles = np.unique(ngrams(said, self._options.ngram))
@@ -153,7 +154,7 @@ class _Judge:
         reason, detail = found or (None, "")
         return Finding(attempt.solution.id, reason, detail)
 
-    def _alone(self, attempt: Attempt, said: Sequence[str]) -> _Found | None:
+    def _alone(self, attempt: Attempt, said: Hashes) -> _Found | None:
         """What a solution shows by itself."""
         steps = attempt.solution.steps
         return (
@@ -237,12 +238,15 @@ def distinct_fault(steps: Sequence[str], options: QualityOptions) -> _Found | No
     return ("repeated_steps", f"{share:.2f}") if share < options.least_distinct_steps else None
 
 
-def pattern_fault(said: Sequence[str], options: QualityOptions) -> _Found | None:
-    """``said``: the tokens of the whole solution."""
-    share = repeated_share(ngrams(said, options.repeat_words))
-    if share > options.most_repeated:
-        return "repeated_pattern", f"{share:.2f}"
-    loop = longest_loop(ngrams(said, 1), _LOOP_TIMES)
+def pattern_fault(said: Hashes, options: QualityOptions) -> _Found | None:
+    """``said``: the tokens of the whole solution, as numbers."""
+    found = ngrams(said, options.repeat_words)
+    again = repetitions(found)
+    if again > options.most_repeated * len(found):
+        return "repeated_pattern", f"{again / len(found):.2f}"
+    if again <= options.least_loop // 2 - options.repeat_words:  # a loop repeats more: no need to look for one
+        return None
+    loop = longest_loop(said, _LOOP_TIMES)
     return ("repeated_pattern", f"{loop} words") if loop >= options.least_loop else None
 
 

@@ -53,15 +53,17 @@ def text_digest(text: str) -> str:
     return hashlib.blake2b((normalised(text) or text.strip()).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def ngrams(parts: Sequence[str], n: int) -> Hashes:
-    """All n-grams in their order; of a shorter text one, of all its words; of none an empty array."""
-    codes = np.array([_code(part) for part in parts], dtype=np.uint64)
-    size = min(n, len(codes))
-    if not size:
-        return codes
-    found = np.zeros(len(codes) - size + 1, dtype=np.uint64)
+def codes(parts: Sequence[str]) -> Hashes:
+    """Each word as a number."""
+    return np.array(list(map(_code, parts)), dtype=np.uint64)
+
+
+def ngrams(said: Hashes, n: int) -> Hashes:
+    """All n-grams of the words in their order; of a shorter text one, of all its words; of none an empty array."""
+    size = min(n, len(said))
+    found = np.zeros(len(said) - size + 1 if size else 0, dtype=np.uint64)
     for at in range(size):  # modulo 2^64, on purpose
-        found = found * _BASE + codes[at : at + len(found)]
+        found = found * _BASE + said[at : at + len(found)]
     return found ^ (found >> np.uint64(29))
 
 
@@ -77,9 +79,9 @@ def distinct_share(parts: Sequence[str]) -> float:
     return len(forms) / len(parts) if parts else 1.0
 
 
-def repeated_share(found: Hashes) -> float:
-    """Share of n-grams that stood before in the same text; 0 for none."""
-    return 1 - len(np.unique(found)) / len(found) if len(found) else 0.0
+def repetitions(found: Hashes) -> int:
+    """How many n-grams stood before in the same text."""
+    return len(found) - len(np.unique(found))
 
 
 def longest_loop(said: Hashes, times: int) -> int:
@@ -88,7 +90,7 @@ def longest_loop(said: Hashes, times: int) -> int:
     for period in range(1, min(_PERIODS, len(said) // times) + 1):
         breaks = np.flatnonzero(said[:-period] != said[period:])
         edges = np.concatenate([[-1], breaks, [len(said) - period]])
-        stretch = int(np.diff(edges).max()) - 1 + period
+        stretch = int((edges[1:] - edges[:-1]).max()) - 1 + period
         if stretch >= times * period:
             longest = max(longest, stretch)
     return longest
