@@ -136,9 +136,9 @@ def _cell(value: object) -> str:
 
 _FIRSTS = ("no error", "an error", "not known")
 _WHAT = """Solutions of problems in steps, and for each step a rationale: an analysis, Python code that was run, its
-output, a verdict. A row is a conversation (`messages`) as `genprm train critic` and TRL's `SFTTrainer` read it; the other
-columns say how it came about."""
-_LIMITS = """- Labels are made by programs and models, not by people. Steps labelled right may be wrong, and the other way round;
-  `label_confidences` is the labelling scheme's own estimate.
+output, a verdict. A row is a conversation (`messages`) as `genprm train critic` and TRL's `SFTTrainer` read it; the
+other columns say how it came about."""
+_LIMITS = """- Labels are made by programs and models, not by people. Steps labelled right may be wrong, and wrong ones
+  right; `label_confidences` is the labelling scheme's own estimate.
 - `label` is the index of the first wrong step, from 0; -1 says that none was found, null that it is not known.
 - The texts of the rationales count steps from 1."""

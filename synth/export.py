@@ -27,6 +27,7 @@ from genprm.errors import ConfigError, MissingExtra
 from genprm.runs import write_whole
 from genprm.synth.card import Card, Counts, Stage, write_card
 from genprm.synth.dataset_rows import Row, columns
+from genprm.synth.schema import parquet_schema
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 _BATCH = 256
@@ -147,13 +148,14 @@ def _write_split(folder: Path, split: str, places: Sequence[_Place], spool: IO[b
     import pyarrow.parquet
 
     folder.mkdir(exist_ok=True)
+    schema = parquet_schema()
     files = -(-len(places) // rows_per_file)
     for number in range(files):
         path = folder / f"{split}-{number:05}-of-{files:05}.parquet"
         part = places[number * rows_per_file : (number + 1) * rows_per_file]
-        with pyarrow.parquet.ParquetWriter(path, _schema(), compression="zstd") as writer:
+        with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
             for at in range(0, len(part), _BATCH):
-                writer.write_table(pyarrow.Table.from_pylist(_rows(spool, part[at : at + _BATCH]), schema=_schema()))
+                writer.write_table(pyarrow.Table.from_pylist(_rows(spool, part[at : at + _BATCH]), schema=schema))
 
 
 def _rows(spool: IO[bytes], places: Sequence[_Place]) -> list[dict[str, Any]]:
@@ -162,35 +164,6 @@ def _rows(spool: IO[bytes], places: Sequence[_Place]) -> list[dict[str, Any]]:
         spool.seek(place.offset)
         found.append(msgspec.json.decode(spool.read(place.length)))
     return found
-
-
-def _schema() -> Any:
-    """Of every file, also where a column is empty in all its rows."""
-    import pyarrow as pa
-
-    text, number, whole = pa.string(), pa.float64(), pa.int64()
-    kinds = {
-        "id problem_id solution_id problem answer found_answer grade source generator sampling policy labeler teacher"
-        " versions problem_digest messages_digest": text,
-        "label difficulty teacher_try seed": whole,
-        "start_value": number,
-        "kept": pa.bool_(),
-        "messages": pa.list_(pa.struct([("role", text), ("content", text)])),
-        "steps": pa.list_(text),
-        "values value_low value_high label_scores label_confidences": pa.list_(number),
-        "completions": pa.list_(whole),
-        "labels verdicts agrees": pa.list_(pa.bool_()),
-        "checks": pa.list_(pa.list_(text)),
-    }
-    by_name = {name: kind for names, kind in kinds.items() for name in names.split()}
-    return pa.schema([(name, by_name[name]) for name in _ORDER])
-
-
-_ORDER = (
-    "id problem_id solution_id messages problem steps label answer found_answer grade difficulty source generator"
-    " sampling policy start_value values value_low value_high completions labeler labels label_scores"
-    " label_confidences teacher teacher_try verdicts checks agrees kept seed versions problem_digest messages_digest"
-).split()
 
 
 def _folder(config: str) -> str:
