@@ -101,7 +101,8 @@ def _body(card: Card) -> list[str]:
     )
     lines += ["", f"No problem stands in two splits: its digest and the seed {card.seed} say in which.", ""]
     lines += ["## Labels and checks", ""]
-    labels, checks = (sum((getattr(n, of) for _, _, n in whole), Counter()) for of in ("labels", "checks"))
+    labels: Counter[str] = sum((n.labels for _, _, n in whole), Counter())
+    checks: Counter[str] = sum((n.checks for _, _, n in whole), Counter())
     lines += [*_shares("steps labelled", labels), "", *_shares("checks that ended", checks)]
     lines += ["", "## How it was made", ""] + ([card.made, ""] if card.made else [])
     makers: Counter[tuple[str, str]] = sum((n.makers for _, _, n in whole), Counter())

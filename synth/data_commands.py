@@ -45,8 +45,7 @@ def import_(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 def check(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    """``genprm synth check``: ``args`` are ``data``, ``against``, ``field``, ``words``, ``share``, ``near``, ``list`` and
-    ``json``. 1 where rows were refused."""
+    """``genprm synth check``: ``args`` are the options in ``genprm.cli_data``. 1 where rows were refused."""
     known = list(read_known(args.against, args.field))
     evaluation = Evaluation(known, args.words, args.share) if args.against else None
     refused: list[Refused] = []
@@ -116,7 +115,7 @@ def _attempts(rows: Iterable[SourceRow], refused: list[Refused]) -> Iterator[Att
     """Solutions, and those that conversations are about; rows that are neither are put aside."""
     for number, row in enumerate(rows):
         if any(row.values.get(name) is not None for name in ("messages", "conversations")):
-            for found in import_rows([row]):
+            for found in import_rows([row], start=number):
                 if isinstance(found, Row):
                     yield found.attempt
                 else:

@@ -40,12 +40,13 @@ class Refused:
     detail: str = ""
 
 
-def import_rows(rows: Iterable[SourceRow], teacher: str = "") -> Iterator[Row | Refused]:
+def import_rows(rows: Iterable[SourceRow], teacher: str = "", start: int = 0) -> Iterator[Row | Refused]:
     """Every row in its order, imported or refused; nothing is mended.
 
-    ``teacher``: who wrote the rationales, where a row does not say so in a field of that name.
+    ``teacher``: who wrote the rationales, where a row does not say so in a field of that name. Rows without an id are
+    called by their number, from ``start`` on.
     """
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, start):
         try:
             yield _imported(row, number, teacher)
         except Malformed as error:

@@ -46,7 +46,7 @@ def mean_distance(signatures: NDArray[np.uint32]) -> float | None:
     for column in signatures.T:
         counts = np.unique(column, return_counts=True)[1].astype(float)
         equal += float((counts * (counts - 1)).sum())
-    return 1 - equal / (n * (n - 1) * signatures.shape[1])
+    return 1 - equal / (n * (n - 1) * BANDS * ROWS)
 
 
 class NearDuplicates:

@@ -171,7 +171,7 @@ class _Judge:
         name = text_digest(text)
         if name not in self._hits:
             hit = self._evaluation.hit(text)
-            self._hits[name] = hit and f"{hit.where}: {hit.words}"
+            self._hits[name] = f"{hit.where}: {hit.words}" if hit else None
         where = self._hits[name]
         return ("contaminated", where) if where is not None else None
 

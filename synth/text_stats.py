@@ -97,8 +97,8 @@ def longest_loop(said: Hashes, times: int) -> int:
 
 
 def has_mathematics(text: str) -> bool:
-    """A digit, a relation, a number in words."""
-    return bool(_NUMBER.search(text) or _NUMBER_WORD.search(text))
+    """A digit or another sign for a number, a relation, an English number in words."""
+    return bool(_NUMBER.search(text) or _NUMBER_WORD.search(text)) or any(map(str.isnumeric, text))
 
 
 def is_boilerplate(text: str) -> bool:
