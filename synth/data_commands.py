@@ -5,11 +5,11 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from genprm import records
+from genprm.answers import boxed
 from genprm.errors import InputError
 from genprm.inputs import solution_from_row
 from genprm.rows import Row as SourceRow
@@ -22,7 +22,6 @@ from genprm.synth.quality import Assessment, QualityOptions, assess
 from genprm.synth.text_stats import text_digest
 from genprm.synth.types import Attempt
 from genprm.training.conversations import source_rows
-from genprm.types import Problem
 
 _SHOWN = 10
 
@@ -125,9 +124,10 @@ def _attempts(rows: Iterable[SourceRow], refused: list[Refused]) -> Iterator[Att
 
 
 def _attempt(row: SourceRow, number: int) -> Attempt:
-    read = solution_from_row(row, id=f"row-{number}")
-    solution = replace(read, problem=Problem(read.problem.text, row.text("answer")))
-    return Attempt(solution, text_digest(solution.problem.text)[:16], grade_of(row.values))
+    solution = solution_from_row(row, id=f"row-{number}")
+    return Attempt(
+        solution, text_digest(solution.problem.text)[:16], grade_of(row.values), boxed("\n".join(solution.steps))
+    )
 
 
 def _say_refused(refused: list[Refused]) -> None:

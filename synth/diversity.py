@@ -67,7 +67,7 @@ class DiversityCount:
     def add(self, attempt: Attempt, made: Signature, pairs: Hashes) -> None:
         self.attempts += 1
         self.right += attempt.right
-        self.graded += attempt.grade not in NO_EVIDENCE
+        self.graded += _is_graded(attempt)
         if attempt.answer is not None:
             self.answers.add(attempt.answer.strip())
         self._signatures.append(made)
@@ -105,6 +105,12 @@ class CoverageCount:
             lengths=_spread(self._lengths, [name for _, name in _LENGTHS]),
             difficulty=_spread(passed, _SHARES),
         )
+
+
+def _is_graded(attempt: Attempt) -> bool:
+    """Whether its answer was compared: one that cannot be read where there is no reference was not."""
+    compared = attempt.grade != "unparsed" or attempt.solution.problem.answer is not None
+    return compared and attempt.grade not in NO_EVIDENCE
 
 
 def by_problem() -> defaultdict[str, DiversityCount]:

@@ -244,11 +244,12 @@ def test_check_as_a_process(tmp_path: Path) -> None:
 
 
 def test_a_published_transcript(shared_data: SharedData) -> None:
-    """A rationale of the published 7B in its own words, which its driver printed with escaped line ends."""
+    """A rationale of the published 7B in its own words, whose last request and its answer its driver printed."""
     lines = shared_data("genprm_demo/transcripts.jsonl").read_text().splitlines()
     (whole,) = (said for said in (json.loads(line)["text"] for line in lines) if "</output>" in said)
-    last = whole[whole.rindex("<｜User｜>") :].partition("</output>")[0] + "</output>"
-    said = last[last.index("<analyze>") :].replace("\\n", "\n")
+    asked, written = (part for part in whole.split("<analyze>") if "[Code Output]" in part or "</output>" in part)
+    closing = written.partition("</output>")[0].rpartition("```python\\n")[2] + "</output>"
+    said = ("<analyze>" + asked.partition("\n----")[0] + closing).replace("\\n", "\n")
     read = read_rationale(said, 0)
     assert read.verdict is True
     assert len(read.checks) == said.count("[Code Output]") > 0
