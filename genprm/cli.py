@@ -116,6 +116,11 @@ def _add_critique(commands: Any) -> None:
     parser.add_argument(
         "--full", action="store_true", help="show the rationale of every step, not of the wrong ones only"
     )
+    parser.add_argument(
+        "--analysis",
+        action="store_true",
+        help="after each critique what went wrong: kind, severity, repair; with --json this instead of the critique",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")
     parser.add_argument("--run", metavar="DIR", help="keep the results there, and go on there when started again")
     recipe(parser)
