@@ -1,17 +1,27 @@
 """``pipeline.toml``: what is made of which problems, and how. Read strictly: what is not known is an error."""
 
+import dataclasses
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError, InputError
+from genprm.synth.consensus import Mode, Unsure
+from genprm.synth.conversations import Code, Verdicts
+from genprm.synth.export import ExportOptions
+from genprm.synth.plans import read_plan
 from genprm.synth.prompts import template
+from genprm.synth.quality import QualityOptions
+from genprm.synth.rationales import Teaching
 from genprm.synth.sampling import Rounds, Strategy
+from genprm.synth.schemes import read_scheme
 from genprm.types import Sampling
 
+T = TypeVar("T")
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Price = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -67,6 +77,10 @@ class ValuesOf(Section, frozen=True):
 
     engine: str
     plan: str = "adaptive:0.9+binary"
+    settles: str = "ratio:0.8"
+    """The labels that an adaptive plan is to settle."""
+    budget: _Positive | None = None
+    """Completions of a solution, at most."""
     prompt: str = "solve"
     step_forcing: bool = False
     temperature: float = 0.7
@@ -78,20 +92,39 @@ class ValuesOf(Section, frozen=True):
 class LabelsOf(Section, frozen=True):
     """``[labels]``: cut from the values."""
 
-    scheme: str = "ratio:0.8"
+    scheme: str = "ratio:0.8+chain"
+    """``+chain`` where the plan of the values does not ask at every prefix."""
+
+
+class QualityOf(Section, frozen=True):
+    """``[quality]``: what is worth a teacher's time; ``bounds`` are the fields of
+    :class:`~genprm.synth.quality.QualityOptions`."""
+
+    bounds: dict[str, Any] = {}
+    against: tuple[str, ...] = ()
+    """Evaluation sets that nothing may be trained on: files, folders."""
 
 
 class RationalesOf(Section, frozen=True):
-    """``[rationales]``: by a teacher; ``options`` are the teacher's own."""
+    """``[rationales]``: by a teacher; ``options`` are the fields of :class:`~genprm.synth.rationales.Teaching`."""
 
     engine: str
     options: dict[str, Any] = {}
 
 
 class ConsensusOf(Section, frozen=True):
-    """``[consensus]``"""
+    """``[consensus]``: of labels and teacher."""
 
-    mode: str = "solution"
+    mode: Mode = "solution"
+    unsure: Unsure = "drop"
+
+
+class ExportOf(Section, frozen=True):
+    """``[export]``: a dataset; ``options`` are the fields of :class:`~genprm.synth.export.ExportOptions`."""
+
+    verdicts: Verdicts = "teacher"
+    code: Code = "run"
+    options: dict[str, Any] = {}
 
 
 class GradingOf(Section, frozen=True):
@@ -121,12 +154,10 @@ class Pipeline(Section, frozen=True):
     solutions: SolutionsOf = SolutionsOf()
     values: ValuesOf | None = None
     labels: LabelsOf | None = None
-    quality: dict[str, Any] | None = None
-    """Options of :mod:`genprm.synth.quality`."""
+    quality: QualityOf | None = None
     rationales: RationalesOf | None = None
     consensus: ConsensusOf | None = None
-    export: dict[str, Any] | None = None
-    """Options of :mod:`genprm.synth.export`."""
+    export: ExportOf | None = None
     engines: dict[str, EngineOf] = {}
     grading: GradingOf = GradingOf()
     plan: Assumed = Assumed()
@@ -155,7 +186,42 @@ def read_pipeline(path: Path) -> Pipeline:
         message, _, field = str(error).partition(" - at `$.")
         raise InputError(message, str(path), field.rstrip("`")) from None
     _require_sound(pipeline, str(path))
+    _require_known(pipeline, str(path))
     return pipeline
+
+
+def options_of(given: Mapping[str, Any], type_: type[T], where: str, field: str, **own: Any) -> T:
+    """A dataclass of options from a table, and from what is not the user's to say.
+
+    Raises:
+        InputError: a field that it does not have, or a value that does not fit.
+    """
+    known = {one.name for one in dataclasses.fields(type_)} - own.keys()  # type: ignore[arg-type]
+    if unknown := given.keys() - known:
+        raise InputError(
+            f"there is no such option; there are {', '.join(sorted(known))}", where, f"{field}.{min(unknown)}"
+        )
+    try:
+        return msgspec.convert({**given, **own}, type_)
+    except (msgspec.ValidationError, ConfigError) as error:
+        raise InputError(str(error), where, field) from None
+
+
+def _require_known(pipeline: Pipeline, path: str) -> None:
+    """What the stages have options and schemes for."""
+    if pipeline.quality:
+        options_of(pipeline.quality.bounds, QualityOptions, path, "quality.bounds")
+    if pipeline.rationales:
+        options_of(pipeline.rationales.options, Teaching, path, "rationales.options", seed=pipeline.seed)
+    if pipeline.export:
+        options_of(pipeline.export.options, ExportOptions, path, "export.options", replace=True)
+    try:
+        if pipeline.values:
+            read_plan(pipeline.values.plan, pipeline.values.settles, pipeline.values.budget)
+        if pipeline.labels:
+            read_scheme(pipeline.labels.scheme)
+    except ConfigError as error:
+        raise InputError(str(error), path) from None
 
 
 def _require_sound(pipeline: Pipeline, path: str) -> None:

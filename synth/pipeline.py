@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -30,6 +29,8 @@ from genprm.synth.ledger import Recorded
 from genprm.synth.stages import Done, Prices, costs
 
 T = TypeVar("T")
+OPTIONAL = ("quality", "consensus")
+"""Stages that others read where the pipeline has them, and do without where it has not."""
 Counts = dict[str, Any]
 Report = Mapping[str, Any]
 
@@ -40,8 +41,6 @@ class Stage:
 
     name: str
     number: int
-    module: str
-    """Without which there is no such stage."""
     reads: tuple[str, ...]
     """Stages whose results it is made from."""
     work: "Callable[[Shop, Stage], Awaitable[Counts]]"
@@ -49,10 +48,6 @@ class Stage:
     @property
     def folder(self) -> str:
         return f"{self.number}-{self.name}"
-
-    @property
-    def built(self) -> bool:
-        return find_spec(self.module) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +206,10 @@ def chosen_stages(pipeline: Pipeline, stages: Sequence[Stage], only: str | None 
     present = [stage for stage in wanted if getattr(pipeline, stage.name) is not None]
     if only is not None and not present:
         raise ConfigError(f"the pipeline has no section [{only}]")
-    if missing := [stage.name for stage in present if not stage.built]:
-        raise ConfigError(f"stage {missing[0]} is not part of this build")
+    sections = {stage.name for stage in stages if getattr(pipeline, stage.name) is not None}
+    for stage in present:
+        if lacking := [name for name in stage.reads if name not in sections and name not in OPTIONAL]:
+            raise ConfigError(f"stage {stage.name} needs a section [{lacking[0]}]")
     return present
 
 

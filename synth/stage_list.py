@@ -1,20 +1,33 @@
-"""What each stage of the pipeline does with the records of those before it.
-
-A stage whose module is not there cannot be run; its section is then refused.
-"""
+"""What each stage of the pipeline does with the records of those before it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Sequence
 
+from genprm.runs import versions
 from genprm.sandbox import Sandbox
 from genprm.synth.completing import Completer
+from genprm.synth.config import ExportOf, ValuesOf, options_of
+from genprm.synth.consensus import agree
+from genprm.synth.conversations import to_conversation
+from genprm.synth.dataset_rows import Row
+from genprm.synth.decontamination import Evaluation, read_known
 from genprm.synth.existing import Existing, grade_existing, read_existing
-from genprm.synth.pipeline import Counts, Shop, Stage, cost_of
+from genprm.synth.export import ExportOptions
+from genprm.synth.export import export as write_dataset
+from genprm.synth.labels import label
+from genprm.synth.pipeline import Counts, Opened, Shop, Stage, cost_of
+from genprm.synth.plans import read_plan
 from genprm.synth.problems import Posed, read_problems
+from genprm.synth.quality import Finding, QualityOptions, assess
+from genprm.synth.rationales import Teaching, teach
 from genprm.synth.sampling import Sampled, Solver
 from genprm.synth.stages import Done, run_stage
 from genprm.synth.types import Attempt, Kept, Labelled, Taught, Valued
+from genprm.synth.values import estimate_problem
+from genprm.types import Message
+
+Values = tuple[Valued, ...]
+"""Of the attempts at one problem: a line of stage 2."""
 
 
 def attempts_of(sampled: Iterable[Sampled], both: bool) -> list[Attempt]:
@@ -109,36 +122,23 @@ def _mean(values: Iterable[float]) -> float:
 
 
 async def values(shop: Shop, stage: Stage) -> Counts:
-    """Complete prefixes."""
-    module = import_module(stage.module)
+    """Complete prefixes. Attempts at one problem are one item, as they may share completions."""
     options = shop.pipeline.values
     assert options is not None
-    plan = module.read_plan(options.plan)
+    plan = read_plan(options.plan, options.settles, options.budget)
     async with shop.opened(stage) as opened:
-        assert opened.engine is not None
-        completer = Completer(
-            opened.engine,
-            shop.grader,
-            prompt=options.prompt,
-            step_forcing=options.step_forcing,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            top_k=options.top_k,
-            max_tokens=options.max_tokens,
-            seed=shop.pipeline.seed,
-        )
+        completer = _completer(shop, opened, options)
 
-        async def work(attempt: Attempt) -> Valued:
-            valued: Valued = await module.estimate(attempt, completer, plan)
-            return valued
+        async def work(attempts: Sequence[Attempt]) -> Values:
+            return tuple(await estimate_problem(attempts, completer, plan, policy=completer.engine.name))
 
         done = await run_stage(
             "values",
-            _attempts(shop),
+            _by_problem(_attempts(shop)),
             work,
             opened.run,
-            Valued,
-            key=_id,
+            Values,
+            key=lambda attempts: attempts[0].problem_id,
             engine=opened.engine,
             prices=opened.prices,
             retry_failed=shop.retry_failed,
@@ -146,14 +146,36 @@ async def values(shop: Shop, stage: Stage) -> Counts:
         return {**_of_values(done), "cost": cost_of(opened)}
 
 
-def _of_values(done: Sequence[Done[Valued]]) -> Counts:
-    found = [line.record for line in done if line.record is not None]
+def _completer(shop: Shop, opened: Opened, options: ValuesOf) -> Completer:
+    assert opened.engine is not None
+    return Completer(
+        opened.engine,
+        shop.grader,
+        prompt=options.prompt,
+        step_forcing=options.step_forcing,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        max_tokens=options.max_tokens,
+        seed=shop.pipeline.seed,
+    )
+
+
+def _by_problem(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
+    problems: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        problems.setdefault(attempt.problem_id, []).append(attempt)
+    return list(problems.values())
+
+
+def _of_values(done: Sequence[Done[Values]]) -> Counts:
+    found = [one for line in done for one in line.record or ()]
     grades: Counter[str] = Counter()
     for one in found:
         grades.update(one.grades)
     return {
-        "solutions": len(done),
-        "failed": len(done) - len(found),
+        "solutions": len(found),
+        "failed": sum(line.record is None for line in done),
         "values": sum(value is not None for one in found for value in one.values),
         "completions": sum(grades.values()),
         "grades": dict(grades),
@@ -165,16 +187,14 @@ def _of_values(done: Sequence[Done[Valued]]) -> Counts:
 
 async def labels(shop: Shop, stage: Stage) -> Counts:
     """Cut labels from values."""
-    module = import_module(stage.module)
     options = shop.pipeline.labels
     assert options is not None
 
     async def work(valued: Valued) -> Labelled:
-        labelled: Labelled = module.label(valued, options.scheme)
-        return labelled
+        return label(valued, options.scheme)
 
     async with shop.opened(stage) as opened:
-        items = shop.read("values", Valued)
+        items = [valued for values in shop.read("values", Values) for valued in values]
         done = await run_stage("labels", items, work, opened.run, Labelled, key=lambda valued: _id(valued.attempt))
     found = [line.record for line in done if line.record is not None]
     steps = Counter({True: "right", False: "wrong", None: "unsure"}[s.label] for one in found for s in one.steps)
@@ -185,18 +205,22 @@ async def labels(shop: Shop, stage: Stage) -> Counts:
 
 
 async def quality(shop: Shop, stage: Stage) -> Counts:
-    """Drop what is not worth a teacher's time. ``Kept`` says why."""
-    module = import_module(stage.module)
+    """Drop what is not worth a teacher's time."""
+    options = shop.pipeline.quality
+    assert options is not None
     attempts = _attempts(shop)
-    kept, reasons = module.assess(attempts, shop.pipeline.quality)
-    left = {_id(attempt) for attempt in kept}
+    bounds = options_of(options.bounds, QualityOptions, stage.name, "bounds")
+    evaluation = Evaluation(read_known(options.against)) if options.against else None
+    assessment = assess(attempts, bounds, evaluation)
+    found = {finding.id: finding for finding in assessment.findings}
 
-    async def work(attempt: Attempt) -> Kept:
-        return Kept(_id(attempt), _id(attempt) in left, (), "" if _id(attempt) in left else reasons[_id(attempt)])
+    async def work(attempt: Attempt) -> Finding:
+        return found[_id(attempt)]
 
     async with shop.opened(stage) as opened:
-        await run_stage("quality", attempts, work, opened.run, Kept, key=_id)
-    return {"solutions": len(attempts), "kept": len(left), "dropped": dict(Counter(reasons.values()))}
+        await run_stage("quality", attempts, work, opened.run, Finding, key=_id)
+    dropped = {reason: count for reason, count in assessment.dropped.items() if count}
+    return {"solutions": len(attempts), "kept": len(assessment.kept), "dropped": dropped}
 
 
 # --- 5: rationales -------------------------------------------------------------------------------------------------
@@ -204,14 +228,15 @@ async def quality(shop: Shop, stage: Stage) -> Counts:
 
 async def rationales(shop: Shop, stage: Stage) -> Counts:
     """Ask a teacher about each solution that is left."""
-    module = import_module(stage.module)
     options = shop.pipeline.rationales
     assert options is not None
+    teaching = options_of(options.options, Teaching, stage.name, "options", seed=shop.pipeline.seed)
     async with shop.opened(stage, seams=True) as opened, Sandbox() as sandbox:
+        engine = opened.engine
+        assert engine is not None
 
         async def work(attempt: Attempt) -> Taught:
-            taught: Taught = await module.teach(attempt, opened.engine, sandbox, options.options)
-            return taught
+            return await teach(attempt, engine, sandbox, teaching)
 
         done = await run_stage(
             "rationales",
@@ -220,7 +245,7 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
             opened.run,
             Taught,
             key=_id,
-            engine=opened.engine,
+            engine=engine,
             prices=opened.prices,
             retry_failed=shop.retry_failed,
         )
@@ -235,14 +260,12 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
 
 async def consensus(shop: Shop, stage: Stage) -> Counts:
     """Keep those on which labels and teacher agree."""
-    module = import_module(stage.module)
     options = shop.pipeline.consensus
     assert options is not None
     taught = {_id(one.attempt): one for one in shop.read("rationales", Taught)}
 
     async def work(labelled: Labelled) -> Kept:
-        kept: Kept = module.agree(labelled, taught[_id(labelled.attempt)], options.mode)
-        return kept
+        return agree(labelled, taught[_id(labelled.attempt)], options.mode, options.unsure)
 
     async with shop.opened(stage) as opened:
         items = [labelled for labelled in _left(shop) if _id(labelled.attempt) in taught]
@@ -257,17 +280,37 @@ async def consensus(shop: Shop, stage: Stage) -> Counts:
 
 
 async def export(shop: Shop, stage: Stage) -> Counts:
-    """Write the dataset."""
-    module = import_module(stage.module)
+    """Write the dataset, ``DIR/7-export/dataset``."""
+    options = shop.pipeline.export
+    assert options is not None
+    asked = options_of(options.options, ExportOptions, stage.name, "options", replace=True)
     async with shop.opened(stage) as opened:
-        counts: Counts = module.export(
-            opened.run.folder,
-            _left(shop),
-            shop.read("rationales", Taught),
-            shop.read("consensus", Kept) if shop.pipeline.consensus else None,
-            shop.pipeline.export,
-        )
-    return counts
+        rows = list(_rows(shop, options))
+        exported = write_dataset(rows, opened.run.folder / "dataset", asked)
+    return {"rows": len(rows), "splits": exported.rows}
+
+
+def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
+    valued = {_id(one.attempt): one for values in shop.read("values", Values) for one in values}
+    labelled = {_id(one.attempt): one for one in _left(shop)}
+    kept = {one.id: one for one in shop.read("consensus", Kept)} if shop.pipeline.consensus else None
+    for taught in shop.read("rationales", Taught):
+        name = _id(taught.attempt)
+        agreed = kept[name] if kept is not None else None
+        row = to_conversation(taught, agreed, labelled[name], code=options.code, verdicts=options.verdicts)
+        if row is not None and (agreed is None or agreed.kept):
+            messages = tuple(Message(turn["role"], turn["content"]) for turn in row["messages"])
+            yield Row(
+                name,
+                messages,
+                taught.attempt,
+                valued[name],
+                labelled[name],
+                taught,
+                agreed,
+                seed=shop.pipeline.seed,
+                versions=versions(),
+            )
 
 
 # --- what they share -----------------------------------------------------------------------------------------------
@@ -286,16 +329,16 @@ def _left(shop: Shop) -> list[Labelled]:
     labelled = shop.read("labels", Labelled)
     if shop.pipeline.quality is None:
         return labelled
-    kept = {one.id for one in shop.read("quality", Kept) if one.kept}
+    kept = {one.id for one in shop.read("quality", Finding) if one.reason is None}
     return [one for one in labelled if _id(one.attempt) in kept]
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("solutions", 1, "genprm.synth.sampling", (), solutions),
-    Stage("values", 2, "genprm.synth.values", ("solutions",), values),
-    Stage("labels", 3, "genprm.synth.labels", ("values",), labels),
-    Stage("quality", 4, "genprm.synth.quality", ("solutions",), quality),
-    Stage("rationales", 5, "genprm.synth.rationales", ("labels", "quality"), rationales),
-    Stage("consensus", 6, "genprm.synth.consensus", ("labels", "quality", "rationales"), consensus),
-    Stage("export", 7, "genprm.synth.export", ("labels", "quality", "rationales", "consensus"), export),
+    Stage("solutions", 1, (), solutions),
+    Stage("values", 2, ("solutions",), values),
+    Stage("labels", 3, ("values",), labels),
+    Stage("quality", 4, ("solutions",), quality),
+    Stage("rationales", 5, ("labels", "quality"), rationales),
+    Stage("consensus", 6, ("labels", "quality", "rationales"), consensus),
+    Stage("export", 7, ("values", "labels", "quality", "rationales", "consensus"), export),
 )
