@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
@@ -24,7 +25,7 @@ from genprm.synth.sampling import Sampled, Solver
 from genprm.synth.stages import Done, run_stage
 from genprm.synth.types import Attempt, Kept, Labelled, Taught, Valued
 from genprm.synth.values import estimate_problem
-from genprm.types import Message
+from genprm.types import Message, Usage
 
 Values = tuple[Valued, ...]
 """Of the attempts at one problem: a line of stage 2."""
@@ -236,7 +237,7 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
         assert engine is not None
 
         async def work(attempt: Attempt) -> Taught:
-            return await teach(attempt, engine, sandbox, teaching)
+            return _untimed(await teach(attempt, engine, sandbox, teaching))
 
         done = await run_stage(
             "rationales",
@@ -253,6 +254,23 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
     found = [line.record for line in done if line.record is not None]
     outcomes = Counter(one.outcome for one in found)
     return {"solutions": len(done), "failed": len(done) - len(found), "outcomes": dict(outcomes), "cost": cost}
+
+
+def _untimed(taught: Taught) -> Taught:
+    """Without what another run would measure otherwise: seconds."""
+    rationales = tuple(
+        replace(
+            rationale,
+            usage=_no_seconds(rationale.usage),
+            checks=tuple(replace(c, result=replace(c.result, cpu_s=0.0, wall_s=0.0)) for c in rationale.checks),
+        )
+        for rationale in taught.rationales
+    )
+    return replace(taught, rationales=rationales, usage=_no_seconds(taught.usage))
+
+
+def _no_seconds(usage: Usage) -> Usage:
+    return replace(usage, engine_s=0.0, sandbox_s=0.0, waiting_s=0.0)
 
 
 # --- 6: consensus --------------------------------------------------------------------------------------------------

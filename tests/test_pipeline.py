@@ -309,6 +309,57 @@ def test_killed_and_begun_again_it_makes_the_same_bytes_and_no_call_twice(tmp_pa
     assert (torn / name).read_bytes() == (whole / name).read_bytes()
 
 
+WHOLE = """
+[problems]
+source = "world:train:0-10"
+[solutions]
+engine = "world:0.1"
+rounds = { cap = 16, keep = 2 }
+[values]
+engine = "world:0.1"
+[labels]
+[quality]
+[rationales]
+engine = "world:teacher"
+[consensus]
+[export]
+options = { shares = { train = 1.0 } }
+"""
+
+
+def produced(folder: Path) -> dict[str, bytes]:
+    """What is made, without what is measured."""
+    names = [*folder.glob("*/results.jsonl"), *folder.glob("7-export/dataset/**/*")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.is_file()}
+
+
+@pytest.mark.slow
+def test_problems_to_a_dataset_killed_in_every_stage(tmp_path: Path) -> None:
+    path, whole, torn = tmp_path / "p.toml", tmp_path / "whole", tmp_path / "torn"
+    path.write_text(WHOLE)
+    subprocess.run(command(path, whole), check=True, capture_output=True)
+    stages = [folder.name for folder in sorted(whole.iterdir()) if folder.is_dir()]
+    assert len(stages) == 7
+    kills = 0
+    for stage in stages:
+        process = subprocess.Popen(command(path, torn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if (torn / stage / "run.json").exists():
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+    assert kills >= 5
+    subprocess.run(command(path, torn), check=True, capture_output=True)
+    made = produced(whole)
+    assert len(made) == 7 + 2
+    assert produced(torn) == made
+    for calls in torn.glob("*/calls.jsonl"):
+        keys = [json.loads(line)["key"] for line in calls.read_text().splitlines()]
+        assert len(keys) == len(set(keys)) > 0
+
+
 FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
