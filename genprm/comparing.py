@@ -51,7 +51,9 @@ class Comparer:
 
     async def compare(self, one: str, other: str) -> Likeness:
         """How ``one`` compares with ``other``, the reference."""
-        if same_number(one, other) or normalised(one) == normalised(other):
+        if any(same_number(read, other) for read in (one, _without_percent(one))) or normalised(one) == normalised(
+            other
+        ):
             return "same"
         if is_number(one) and is_number(other):
             return "different"
@@ -147,6 +149,11 @@ class _Worker:
             await self.stop()
             raise ConfigError("Math-Verify is installed, but a process with it does not start")
         return process
+
+
+def _without_percent(answer: str) -> str:
+    """A percentage as the number that references often give instead: 10 for 10 %. (Math-Verify knows it as 0.1.)"""
+    return answer.rstrip().removesuffix("%").removesuffix("\\").rstrip()
 
 
 def _say_without() -> None:

@@ -51,10 +51,17 @@ def to_conversation(
         "teacher": taught.teacher,
         "labeler": labelled.labeler if labelled else "",
         "verdicts": verdicts,
-        "first_error": NO_ERROR if judged[-1] else len(judged) - 1,
+        "first_error": _first_error(judged, len(solution.steps)),
         "n_steps": len(solution.steps),
         "messages": [*turns, {"role": "assistant", "content": texts[-1]}],
     }
+
+
+def _first_error(judged: Sequence[bool], n_steps: int) -> int | None:
+    """Of the row; None where it ends before the solution does, and before an error."""
+    if not judged[-1]:
+        return len(judged) - 1
+    return NO_ERROR if len(judged) == n_steps else None
 
 
 def _up_to_first_error(said: Sequence[bool | None]) -> list[bool]:

@@ -108,7 +108,8 @@ class Recorded:
         """Set whenever a call has ended, for those who wait for :attr:`has_room`."""
         self._room = asyncio.Semaphore(concurrency)
         self._flying: dict[_Key, _Flight] = {}
-        self._broken: WriteError | None = None
+        self.broken: WriteError | None = None
+        """Why the file can take no more."""
         self._file = AppendedFile(path)
         self._places = self._read(path)
 
@@ -156,8 +157,8 @@ class Recorded:
     async def _ask(self, key: _Key, prompt: Prompt, sampling: Sampling) -> Completion:
         try:
             async with self._room:
-                if self._broken:
-                    raise self._broken
+                if self.broken:
+                    raise self.broken
                 entry = await self._entry(key, prompt, sampling)
                 self._keep(key, entry)
             return _answer(entry)
@@ -183,7 +184,7 @@ class Recorded:
         try:
             self._places[key] = self._file.append(records.to_json(entry))
         except WriteError as error:
-            self._broken = error
+            self.broken = error
             raise
         self._bill(entry.completion)
 

@@ -6,7 +6,7 @@ it takes for wrong.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from genprm.protocols.teacher import Block, Part, TeacherProtocol, rationale_tex
 from genprm.sampler import Load, Sampler
 from genprm.sandbox import Sandbox
 from genprm.synth.types import Attempt, Taught, TeacherOutcome
-from genprm.types import Check, Critique, Method, Rationale, Solution, Usage
+from genprm.types import NO_ERROR, Check, Critique, Method, Rationale, Solution, Usage
 
 Manner = Literal["whole", "steps"]
 
@@ -118,16 +118,23 @@ def _method(engine: Engine, protocol: str, teaching: Teaching, **fields: Any) ->
 def _rationales(solution: Solution, written: Rationale) -> Iterator[Rationale]:
     """Those of the steps up to the first wrong one, cut from the text of a whole solution."""
     lesson = read_lesson(written.text, len(solution.steps))
-    checks = iter(written.checks)
+    checks = list(written.checks)
     for part in lesson.parts:
-        own = tuple(check for _, check in zip(part.blocks, checks, strict=False))
-        if lesson.first_error in (-1, None) or part.step <= (lesson.first_error or 0):
+        own = tuple(_taken(checks, block.code) for block in part.blocks)
+        if lesson.first_error == NO_ERROR or part.step <= (lesson.first_error or 0):
             yield _rationale(part, own, yes=part.step != lesson.first_error)
 
 
-def _rationale(part: Part, checks: Sequence[Check], yes: bool) -> Rationale:
+def _taken(checks: list[Check], code: str) -> Check:
+    """The next check that ran this code; code before the first heading belongs to no step."""
+    while checks[0].code != code:
+        del checks[0]
+    return checks.pop(0)
+
+
+def _rationale(part: Part, checks: tuple[Check, ...], yes: bool) -> Rationale:
     text = rationale_text(part.step, part.analysis, part.blocks, part.said, yes)
-    return Rationale(0, "ok", text, part.analysis, tuple(checks), yes)
+    return Rationale(0, "ok", text, part.analysis, checks, yes)
 
 
 def _in_form(step: int, rationale: Rationale) -> Rationale:

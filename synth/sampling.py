@@ -4,8 +4,10 @@ import itertools
 from asyncio import gather
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from genprm.engines.base import Engine
 from genprm.errors import ConfigError
@@ -17,8 +19,7 @@ from genprm.synth.types import NO_EVIDENCE, Attempt, Grade
 from genprm.types import Problem, Solution, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way to sample. Fields that another kind has are ignored."""
 
     kind: Literal["plain", "forced", "beam"] = "plain"
@@ -32,8 +33,7 @@ class Strategy:
     max_steps: int = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Rounds:
+class Rounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a problem is tried: ``first`` draws, then ``growth`` times as many, and so on up to ``cap`` in all,
     until there are ``right`` right and ``wrong`` wrong solutions. Of each kind ``keep`` are kept at most (0: all)."""
 
@@ -52,7 +52,8 @@ class Rounds:
 
     def sizes(self) -> list[int]:
         """Draws of each round; they add up to ``cap``."""
-        sizes, size = [], float(self.first)
+        sizes: list[int] = []
+        size = float(self.first)
         while sum(sizes) < self.cap:
             sizes.append(min(int(size), self.cap - sum(sizes)))
             size *= self.growth
@@ -94,7 +95,7 @@ class Solver:
         engine: Engine,
         grader: Grader,
         strategies: Sequence[Strategy] = (Strategy(),),
-        rounds: Rounds = Rounds(),
+        rounds: Rounds | None = None,
         *,
         max_tokens: int = 1024,
         seed: int = 0,
@@ -106,7 +107,7 @@ class Solver:
         """
         if not strategies:
             raise ConfigError("there is no strategy to sample by")
-        self._rounds = rounds
+        self._rounds = rounds or Rounds()
         self._drawers = [_Drawer(engine, grader, one, max_tokens, seed) for one in strategies]
 
     async def sample(self, posed: Posed) -> Sampled:
@@ -160,7 +161,7 @@ class _Drawer:
             top_p=strategy.top_p,
             top_k=strategy.top_k,
             max_tokens=max_tokens,
-            seed=seed_of("solutions", seed, sorted(asdict(strategy).items())),
+            seed=seed_of("solutions", seed, sorted(msgspec.structs.asdict(strategy).items())),
         )
 
     async def draw(self, posed: Posed, k: int) -> list[Found]:

@@ -143,7 +143,10 @@ async def _worked(
                     await asyncio.sleep(0)
             for task in [task for task in running if task.done()]:
                 running.discard(task)
-                yield task.result()
+                line = task.result()
+                if engine and engine.broken:  # which some who ask take for a failure of the item
+                    raise engine.broken
+                yield line
             if running and not changed.is_set():
                 await changed.wait()
     finally:

@@ -128,7 +128,7 @@ PROBLEM = read_problem(
 def truths(*steps: str) -> list[tuple[bool, str, bool] | None]:
     assert PROBLEM is not None
     read = read_solution(PROBLEM, steps)
-    return [step and (step.truth.correct, step.truth.kind, step.truth.reachable) for step in read]
+    return [(step.truth.correct, step.truth.kind, step.truth.reachable) if step else None for step in read]
 
 
 def test_kinds_of_mistakes_are_told_apart() -> None:

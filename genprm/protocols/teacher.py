@@ -30,7 +30,8 @@ says what is wrong with it; nothing that is missing is guessed.
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from itertools import pairwise
+from typing import ClassVar, Literal, NamedTuple
 
 from genprm.protocols.base import Conversation, Draft, Request
 from genprm.protocols.genprm import (
@@ -42,11 +43,9 @@ from genprm.protocols.genprm import (
     VERIFY,
     code_blocks,
     format_output,
-    missing_stop,
 )
 from genprm.protocols.judge import read_index
 from genprm.protocols.material import material
-from genprm.sandbox.result import Result
 from genprm.types import NO_ERROR, Message, Outcome, Prompt, Sampling, Solution
 
 SYSTEM = (
@@ -124,6 +123,18 @@ class Lesson:
     """Empty: the text is as it was asked for."""
 
 
+_Kind = Literal["prose", "code", "fence", "open"]
+
+
+class _Segment(NamedTuple):
+    """Lines of a text: outside of fences, a closed block of Python, what another fence holds, a block left open."""
+
+    kind: _Kind
+    text: str
+    end: int = 0
+    """Where in the whole text the line behind it begins, for a block."""
+
+
 @dataclass(frozen=True, slots=True)
 class TeacherProtocol:
     """The whole solution at one go."""
@@ -167,12 +178,15 @@ class TeacherProtocol:
             left -= written.usage.completion_tokens
             if written.finish == "length":
                 return False
-            draft.text += missing_stop(draft.text)
-            blocks = code_blocks(draft.text)[0]
+            if code_blocks(draft.text)[1]:  # the server has cut the fence off with which it stopped
+                draft.text += STOP_CODE if not draft.text.endswith("\n") else STOP_CODE[1:]
+            blocks = [segment for segment in _segments(draft.text) if segment.kind == "code"]
             if len(blocks) > n_run:
-                n_run = len(blocks)
-                result: Result = yield from draft.execute(blocks[-1])
-                draft.text += f"{OUTPUT}{format_output(result)}\n```\n"
+                block = blocks[n_run]
+                n_run += 1
+                result = yield from draft.execute(block.text.strip("\n"))
+                # What it wrote behind its code before that was run is a guess.
+                draft.text = f"{draft.text[: block.end]}{OUTPUT}{format_output(result)}\n```\n"
             elif not draft.text.endswith(STOP_CODE):
                 return True
             if left <= 0:
@@ -184,11 +198,11 @@ def read_lesson(text: str, n_steps: int) -> Lesson:
     """What a teacher's text says of a solution of ``n_steps`` steps. Never raises, whatever the text."""
     sections = _sections(text)
     parts = tuple(_part(number - 1, body) for number, body in sections)
-    closing = _prose(sections[-1][1] if sections else text)
-    index = read_index(closing.rpartition("</verify>")[2], n_steps, base=1)
+    closing = _prose(sections[-1][1] if sections else _segments(text)).rpartition("</verify>")[2]
+    index = read_index(closing, n_steps, base=1)
     faults: list[Fault] = []
     if index is None:
-        faults.append("box_out_of_range" if _BOX.search(closing.rpartition("</verify>")[2]) else "no_box")
+        faults.append("box_out_of_range" if _BOX.search(closing) else "no_box")
     numbers = [part.step for part in parts]
     if len(set(numbers)) < len(numbers):
         faults.append("repeated_paragraph")
@@ -219,64 +233,77 @@ def rationale_text(step: int, analysis: str, blocks: Sequence[Block], said: Sequ
 
 def _own_words(analysis: str) -> str:
     """The analysis without an opening that the protocol puts there, and without tags that would end it."""
-    said = _OPENING.sub("", analysis.strip())
-    return _TAG.sub("", said).strip() or "There is nothing to say of it."
+    return _untagged(_OPENING.sub("", analysis.strip())) or "There is nothing to say of it."
 
 
-def _sections(text: str) -> list[tuple[int, str]]:
-    """The parts under headings; what stands inside of a fence is no heading."""
-    sections: list[tuple[int, list[str]]] = []
-    for line, fenced in _lines(text):
-        found = None if fenced else _HEADING.fullmatch(line)
-        if found:
-            sections.append((int(found[1]), []))
-        elif sections:
-            sections[-1][1].append(line)
-    return [(number, "\n".join(lines)) for number, lines in sections]
+def _sections(text: str) -> list[tuple[int, list[_Segment]]]:
+    """What stands under each heading; what stands inside of a fence is no heading."""
+    sections: list[tuple[int, list[_Segment]]] = []
+    for segment in _segments(text):
+        lines: list[str] = []
+        for line in segment.text.split("\n"):
+            found = _HEADING.fullmatch(line) if segment.kind == "prose" else None
+            if found:
+                _keep(sections, segment.kind, lines)
+                sections.append((int(found[1]), []))
+                lines = []
+            else:
+                lines.append(line)
+        _keep(sections, segment.kind, lines)
+    return sections
 
 
-def _part(step: int, body: str) -> Part:
-    analysis, _, rest = body.partition("</analyze>")
-    if not rest and "<verify>" in analysis:
-        analysis, _, rest = body.partition("<verify>")
-    rest = rest.rpartition("<verify>")[2] if "```" not in rest.partition("<verify>")[0] else rest
-    codes, left_open = code_blocks(rest)
-    blocks, said, at = [], [], 0
-    for code in codes:
-        at = rest.index("```python", at)
-        at = rest.index("\n```", at + len("```python")) + len("\n```")
-        output, after = _output(rest[at:])
-        until = after.find("```python")
-        blocks.append(Block(code, output))
-        said.append(_closing(after if until < 0 else after[:until]))
-    return Part(step, _TAG.sub("", analysis).strip(), tuple(blocks), tuple(said), left_open)
+def _keep(sections: list[tuple[int, list[_Segment]]], kind: _Kind, lines: list[str]) -> None:
+    if sections:
+        sections[-1][1].append(_Segment(kind, "\n".join(lines)))
 
 
-def _output(after: str) -> tuple[str | None, str]:
-    """The output behind a block, and what follows it."""
-    after = after.lstrip("\n")
-    if not after.startswith(OUTPUT):
-        return None, after
-    output, fence, rest = after[len(OUTPUT) :].partition("\n```")
-    return (output, rest) if fence else (None, "")
-
-
-def _closing(text: str) -> str:
-    return _TAG.sub("", text.partition("</verify>")[0]).strip()
-
-
-def _prose(text: str) -> str:
-    return "\n".join(line for line, fenced in _lines(text) if not fenced)
-
-
-def _lines(text: str) -> list[tuple[str, bool]]:
-    """Each line, and whether it stands inside of a fence."""
-    lines, fenced = [], False
+def _segments(text: str) -> list[_Segment]:
+    """Prose and what is fenced, by the rules of ``code_blocks``."""
+    segments: list[_Segment] = []
+    kind: _Kind = "prose"
+    lines: list[str] = []
+    end = 0
     for line in text.split("\n"):
-        fence = line.strip().startswith("```")
-        lines.append((line, fenced or fence))
-        fenced = not fenced if fence else fenced
-    return lines
+        end += len(line) + 1
+        fence = line.strip()
+        opens = kind == "prose" and fence.startswith("```")
+        if not opens and (kind == "prose" or fence != "```"):
+            lines.append(line)
+            continue
+        segments.append(_Segment(kind, "\n".join(lines), end))
+        lines = []
+        kind = "prose" if not opens else "code" if fence.startswith("```python") else "fence"
+    segments.append(_Segment("open" if kind == "code" else kind, "\n".join(lines)))
+    return segments
+
+
+def _part(step: int, segments: Sequence[_Segment]) -> Part:
+    starts = [at for at, segment in enumerate(segments) if segment.kind == "code"]
+    before = _prose(segments[: starts[0]] if starts else segments)
+    analysis = before.partition("</analyze>")[0].partition("<verify>")[0]
+    blocks, said = [], []
+    for start, end in pairwise([*starts, len(segments)]):
+        output, after = _output(segments[start + 1 : end])
+        blocks.append(Block(segments[start].text.strip("\n"), output))
+        said.append(_untagged(_prose(after).partition("</verify>")[0]))
+    left_open = any(segment.kind == "open" for segment in segments)
+    return Part(step, _untagged(analysis), tuple(blocks), tuple(said), left_open)
+
+
+def _output(after: Sequence[_Segment]) -> tuple[str | None, Sequence[_Segment]]:
+    """The output behind a block, and what follows it."""
+    if len(after) > 1 and after[0].text.strip() == "[Code Output]" and after[1].kind == "fence":
+        return after[1].text, after[2:]
+    return None, after
+
+
+def _prose(segments: Sequence[_Segment]) -> str:
+    return "\n".join(segment.text for segment in segments if segment.kind == "prose")
+
+
+def _untagged(text: str) -> str:
+    return _TAG.sub("", text).strip()
 
 
 _HEADING = re.compile(r" {0,3}#{1,6} {0,3}\**Paragraph ([0-9]{1,6})\**:?\**\s*", re.IGNORECASE)

@@ -196,8 +196,9 @@ def _verdict(yes: bool) -> str:
 
 
 def _known(problem: WorldProblem, rationales: Sequence[str], n_blocks: int | None = None) -> set[int]:
-    """The places whose variables the checks of these rationales have made; the first ``n_blocks`` of them."""
-    blocks = [block for text in rationales for block in code_blocks(text)[0]]
+    """The places whose variables the checks of these rationales have made (the first ``n_blocks`` of them); without any
+    checks, those that their analyses have."""
+    blocks = [block for text in rationales for block in code_blocks(text)[0] or [text]]
     names = {name for block in blocks[:n_blocks] for name in _ASSIGNED.findall(block)}
     return {at for at, quantity in enumerate(problem.quantities) if quantity.variable in names}
 

@@ -1,0 +1,362 @@
+"""What each stage of the pipeline does with the records of those before it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from genprm.runs import versions
+from genprm.sandbox import Sandbox
+from genprm.synth.completing import Completer
+from genprm.synth.config import ExportOf, ValuesOf, options_of
+from genprm.synth.consensus import agree
+from genprm.synth.conversations import to_conversation
+from genprm.synth.dataset_rows import Row
+from genprm.synth.decontamination import Evaluation, read_known
+from genprm.synth.existing import Existing, grade_existing, read_existing
+from genprm.synth.export import ExportOptions
+from genprm.synth.export import export as write_dataset
+from genprm.synth.labels import label
+from genprm.synth.pipeline import Counts, Opened, Shop, Stage, cost_of
+from genprm.synth.plans import read_plan
+from genprm.synth.problems import Posed, read_problems
+from genprm.synth.quality import Finding, QualityOptions, assess
+from genprm.synth.rationales import Teaching, teach
+from genprm.synth.sampling import Sampled, Solver
+from genprm.synth.stages import Done, run_stage
+from genprm.synth.types import Attempt, Kept, Labelled, Taught, Valued
+from genprm.synth.values import estimate_problem
+from genprm.types import Message, Usage
+
+Values = tuple[Valued, ...]
+"""Of the attempts at one problem: a line of stage 2."""
+
+
+def attempts_of(sampled: Iterable[Sampled], both: bool) -> list[Attempt]:
+    """The solutions to go on with: with ``both`` only those of problems that have right and wrong ones."""
+    return [attempt for one in sampled if one.kinds == "both" or not both for attempt in one.attempts]
+
+
+# --- 1: solutions --------------------------------------------------------------------------------------------------
+
+
+async def solutions(shop: Shop, stage: Stage) -> Counts:
+    """Sample or read them."""
+    options = shop.pipeline.solutions
+    if options.existing is not None:
+        existing = read_existing(options.existing, split=options.split, limit=options.limit, fields=options.fields)
+        return await _existing(shop, stage, existing)
+    source = shop.pipeline.problems
+    assert source is not None  # the reader of the file saw to it
+    found = read_problems(source.source, split=source.split, limit=source.limit, fields=source.fields)
+    left_out = {"repeated_problems": found.repeated, "unanswered_problems": found.unanswered}
+    return {**await _sampled(shop, stage, found.posed), **left_out}
+
+
+async def _sampled(shop: Shop, stage: Stage, problems: Sequence[Posed]) -> Counts:
+    options = shop.pipeline.solutions
+    async with shop.opened(stage) as opened:
+        assert opened.engine is not None
+        solver = Solver(
+            opened.engine,
+            shop.grader,
+            options.strategies,
+            options.rounds,
+            max_tokens=options.max_tokens,
+            seed=shop.pipeline.seed,
+        )
+        done = await run_stage(
+            "solutions",
+            problems,
+            solver.sample,
+            opened.run,
+            Sampled,
+            key=lambda posed: posed.id,
+            engine=opened.engine,
+            prices=opened.prices,
+            retry_failed=shop.retry_failed,
+        )
+        return {**_of_solutions(done, options.both), "cost": cost_of(opened)}
+
+
+async def _existing(shop: Shop, stage: Stage, existing: Sequence[Existing]) -> Counts:
+    async def work(one: Existing) -> Sampled:
+        return await grade_existing(one, shop.grader)
+
+    async with shop.opened(stage) as opened:
+        done = await run_stage(
+            "solutions", existing, work, opened.run, Sampled, key=lambda one: one.id, retry_failed=shop.retry_failed
+        )
+    return _of_solutions(done, shop.pipeline.solutions.both)
+
+
+def _of_solutions(done: Sequence[Done[Sampled]], both: bool) -> Counts:
+    found = [line.record for line in done if line.record is not None]
+    attempts = attempts_of(found, both)
+    grades: Counter[str] = Counter()
+    for one in found:
+        grades.update(one.grades)
+    return {
+        "problems": len(done),
+        "failed": len(done) - len(found),
+        "draws": sum(one.draws for one in found),
+        "solutions": len(attempts),
+        "kinds": dict(Counter(one.kinds for one in found)),
+        "grades": dict(grades),
+        "dropped": {
+            "repeated": sum(one.repeated for one in found),
+            "empty": sum(one.empty for one in found),
+            "surplus": sum(one.surplus for one in found),
+            "one_kind_only": sum(len(one.attempts) for one in found) - len(attempts),
+        },
+        "mean_steps": _mean(len(attempt.solution.steps) for one in found for attempt in one.attempts),
+        "mean_tokens": _mean(attempt.usage.completion_tokens for one in found for attempt in one.attempts),
+        "mean_problem_chars": _mean(len(one.problem.text) for one in found),
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    given = list(values)
+    return round(sum(given) / len(given), 2) if given else 0.0
+
+
+# --- 2: values -----------------------------------------------------------------------------------------------------
+
+
+async def values(shop: Shop, stage: Stage) -> Counts:
+    """Complete prefixes. Attempts at one problem are one item, as they may share completions."""
+    options = shop.pipeline.values
+    assert options is not None
+    plan = read_plan(options.plan, options.settles, options.budget)
+    async with shop.opened(stage) as opened:
+        completer = _completer(shop, opened, options)
+
+        async def work(attempts: Sequence[Attempt]) -> Values:
+            return tuple(await estimate_problem(attempts, completer, plan, policy=completer.engine.name))
+
+        done = await run_stage(
+            "values",
+            _by_problem(_attempts(shop)),
+            work,
+            opened.run,
+            Values,
+            key=lambda attempts: attempts[0].problem_id,
+            engine=opened.engine,
+            prices=opened.prices,
+            retry_failed=shop.retry_failed,
+        )
+        return {**_of_values(done), "cost": cost_of(opened)}
+
+
+def _completer(shop: Shop, opened: Opened, options: ValuesOf) -> Completer:
+    assert opened.engine is not None
+    return Completer(
+        opened.engine,
+        shop.grader,
+        prompt=options.prompt,
+        step_forcing=options.step_forcing,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        max_tokens=options.max_tokens,
+        seed=shop.pipeline.seed,
+    )
+
+
+def _by_problem(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
+    problems: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        problems.setdefault(attempt.problem_id, []).append(attempt)
+    return list(problems.values())
+
+
+def _of_values(done: Sequence[Done[Values]]) -> Counts:
+    found = [one for line in done for one in line.record or ()]
+    grades: Counter[str] = Counter()
+    for one in found:
+        grades.update(one.grades)
+    return {
+        "solutions": len(found),
+        "failed": sum(line.record is None for line in done),
+        "values": sum(value is not None for one in found for value in one.values),
+        "completions": sum(grades.values()),
+        "grades": dict(grades),
+    }
+
+
+# --- 3: labels -----------------------------------------------------------------------------------------------------
+
+
+async def labels(shop: Shop, stage: Stage) -> Counts:
+    """Cut labels from values."""
+    options = shop.pipeline.labels
+    assert options is not None
+
+    async def work(valued: Valued) -> Labelled:
+        return label(valued, options.scheme)
+
+    async with shop.opened(stage) as opened:
+        items = [valued for values in shop.read("values", Values) for valued in values]
+        done = await run_stage("labels", items, work, opened.run, Labelled, key=lambda valued: _id(valued.attempt))
+    found = [line.record for line in done if line.record is not None]
+    steps = Counter({True: "right", False: "wrong", None: "unsure"}[s.label] for one in found for s in one.steps)
+    return {"solutions": len(done), "failed": len(done) - len(found), "steps": dict(steps)}
+
+
+# --- 4: quality ----------------------------------------------------------------------------------------------------
+
+
+async def quality(shop: Shop, stage: Stage) -> Counts:
+    """Drop what is not worth a teacher's time."""
+    options = shop.pipeline.quality
+    assert options is not None
+    attempts = _attempts(shop)
+    bounds = options_of(options.bounds, QualityOptions, stage.name, "bounds")
+    evaluation = Evaluation(read_known(options.against)) if options.against else None
+    assessment = assess(attempts, bounds, evaluation)
+    found = {finding.id: finding for finding in assessment.findings}
+
+    async def work(attempt: Attempt) -> Finding:
+        return found[_id(attempt)]
+
+    async with shop.opened(stage) as opened:
+        await run_stage("quality", attempts, work, opened.run, Finding, key=_id)
+    dropped = {reason: count for reason, count in assessment.dropped.items() if count}
+    return {"solutions": len(attempts), "kept": len(assessment.kept), "dropped": dropped}
+
+
+# --- 5: rationales -------------------------------------------------------------------------------------------------
+
+
+async def rationales(shop: Shop, stage: Stage) -> Counts:
+    """Ask a teacher about each solution that is left."""
+    options = shop.pipeline.rationales
+    assert options is not None
+    teaching = options_of(options.options, Teaching, stage.name, "options", seed=shop.pipeline.seed)
+    async with shop.opened(stage, seams=True) as opened, Sandbox() as sandbox:
+        engine = opened.engine
+        assert engine is not None
+
+        async def work(attempt: Attempt) -> Taught:
+            return _untimed(await teach(attempt, engine, sandbox, teaching))
+
+        done = await run_stage(
+            "rationales",
+            [labelled.attempt for labelled in _left(shop)],
+            work,
+            opened.run,
+            Taught,
+            key=_id,
+            engine=engine,
+            prices=opened.prices,
+            retry_failed=shop.retry_failed,
+        )
+        cost = cost_of(opened)
+    found = [line.record for line in done if line.record is not None]
+    outcomes = Counter(one.outcome for one in found)
+    return {"solutions": len(done), "failed": len(done) - len(found), "outcomes": dict(outcomes), "cost": cost}
+
+
+def _untimed(taught: Taught) -> Taught:
+    """Without what another run would measure otherwise: seconds."""
+    rationales = tuple(
+        replace(
+            rationale,
+            usage=_no_seconds(rationale.usage),
+            checks=tuple(replace(c, result=replace(c.result, cpu_s=0.0, wall_s=0.0)) for c in rationale.checks),
+        )
+        for rationale in taught.rationales
+    )
+    return replace(taught, rationales=rationales, usage=_no_seconds(taught.usage))
+
+
+def _no_seconds(usage: Usage) -> Usage:
+    return replace(usage, engine_s=0.0, sandbox_s=0.0, waiting_s=0.0)
+
+
+# --- 6: consensus --------------------------------------------------------------------------------------------------
+
+
+async def consensus(shop: Shop, stage: Stage) -> Counts:
+    """Keep those on which labels and teacher agree."""
+    options = shop.pipeline.consensus
+    assert options is not None
+    taught = {_id(one.attempt): one for one in shop.read("rationales", Taught)}
+
+    async def work(labelled: Labelled) -> Kept:
+        return agree(labelled, taught[_id(labelled.attempt)], options.mode, options.unsure)
+
+    async with shop.opened(stage) as opened:
+        items = [labelled for labelled in _left(shop) if _id(labelled.attempt) in taught]
+        done = await run_stage("consensus", items, work, opened.run, Kept, key=lambda one: _id(one.attempt))
+    found = [line.record for line in done if line.record is not None]
+    kept = sum(one.kept for one in found)
+    dropped = Counter(one.reason for one in found if not one.kept)
+    return {"solutions": len(done), "failed": len(done) - len(found), "kept": kept, "dropped": dict(dropped)}
+
+
+# --- 7: export -----------------------------------------------------------------------------------------------------
+
+
+async def export(shop: Shop, stage: Stage) -> Counts:
+    """Write the dataset, ``DIR/7-export/dataset``."""
+    options = shop.pipeline.export
+    assert options is not None
+    asked = options_of(options.options, ExportOptions, stage.name, "options", replace=True)
+    async with shop.opened(stage) as opened:
+        rows = list(_rows(shop, options))
+        exported = write_dataset(rows, opened.run.folder / "dataset", asked)
+    return {"rows": len(rows), "splits": exported.rows}
+
+
+def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
+    valued = {_id(one.attempt): one for values in shop.read("values", Values) for one in values}
+    labelled = {_id(one.attempt): one for one in _left(shop)}
+    kept = {one.id: one for one in shop.read("consensus", Kept)} if shop.pipeline.consensus else None
+    for taught in shop.read("rationales", Taught):
+        name = _id(taught.attempt)
+        agreed = kept[name] if kept is not None else None
+        row = to_conversation(taught, agreed, labelled[name], code=options.code, verdicts=options.verdicts)
+        if row is not None and (agreed is None or agreed.kept):
+            messages = tuple(Message(turn["role"], turn["content"]) for turn in row["messages"])
+            yield Row(
+                name,
+                messages,
+                taught.attempt,
+                valued[name],
+                labelled[name],
+                taught,
+                agreed,
+                seed=shop.pipeline.seed,
+                versions=versions(),
+            )
+
+
+# --- what they share -----------------------------------------------------------------------------------------------
+
+
+def _id(attempt: Attempt) -> str:
+    return attempt.solution.id
+
+
+def _attempts(shop: Shop) -> list[Attempt]:
+    return attempts_of(shop.read("solutions", Sampled), shop.pipeline.solutions.both)
+
+
+def _left(shop: Shop) -> list[Labelled]:
+    """What quality leaves of the labelled solutions."""
+    labelled = shop.read("labels", Labelled)
+    if shop.pipeline.quality is None:
+        return labelled
+    kept = {one.id for one in shop.read("quality", Finding) if one.reason is None}
+    return [one for one in labelled if _id(one.attempt) in kept]
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("solutions", 1, (), solutions),
+    Stage("values", 2, ("solutions",), values),
+    Stage("labels", 3, ("values",), labels),
+    Stage("quality", 4, ("solutions",), quality),
+    Stage("rationales", 5, ("labels", "quality"), rationales),
+    Stage("consensus", 6, ("labels", "quality", "rationales"), consensus),
+    Stage("export", 7, ("values", "labels", "quality", "rationales", "consensus"), export),
+)
