@@ -113,9 +113,18 @@ def test_numbered_steps_stay_numbered() -> None:
     steps = split_steps("Step 1:" + forced.text)
     assert [step.partition(":")[0] for step in steps] == [f"Step {k + 1}" for k in range(len(steps))]
     assert len(steps) >= 3
-    (second,) = complete("world:0", Prompt(solve(TEXT), f"Step 1: {STEPS[0]}\n\nStep 2:"))
-    assert second.text.startswith(" ")
-    assert "\n\nStep 3: " in second.text
+    for opening, begins in [
+        (f"Step 1: {STEPS[0]}\n\nStep 2:", " "),
+        (f"Step 1: {STEPS[0]}\n\nStep 2: ", ""),
+        (f"Step 1: {STEPS[0]}\n\n", "Step 2: "),
+        (f"Step 1: {STEPS[0]}", "\n\nStep 2: "),
+        ("Step 1: Ben has 40 + 7", " = 47 cups.\n\nStep 2: "),
+        ("Step 1: Dear me", "\n\nStep 2: "),
+    ]:
+        (said,) = complete("world:0,terse=0", Prompt(solve(TEXT), opening))
+        assert said.text.startswith(begins)
+        steps = split_steps(opening + said.text)
+        assert [step.partition(":")[0] for step in steps] == [f"Step {k + 1}" for k in range(len(steps))]
 
 
 def test_a_revision_keeps_what_stood_before_the_named_step() -> None:

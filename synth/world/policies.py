@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated
 
@@ -105,7 +105,9 @@ class _Begun:
     before: str = ""
     """What is written before the next step."""
     number: int = 0
-    """Of the next step, where steps are numbered; 0 where they are not."""
+    """Of the step that is next, or cut off, where steps are numbered; 0 where they are not."""
+    marked: bool = False
+    """Whether the number stands there already."""
     cut_off: str = ""
     """The words of a step that is not at its end."""
     kept: tuple[str, ...] = ()
@@ -198,18 +200,14 @@ class _Writer:
         return None
 
     def _joined(self, steps: Sequence[str], head: str | None) -> str:
-        begun, number = self.begun, self.begun.number
-        if head is not None:
-            steps = [steps[0][len(begun.cut_off) :], *steps[1:]]
-            lead = ""
-        else:
-            lead = "\n\n" if begun.cut_off else begun.before
-        if not number:
-            return lead + "\n\n".join(steps)
-        marked = [f"Step {number + at}: {step}" for at, step in enumerate(steps)]
-        if head is not None or begun.before in ("", " "):
-            marked[0] = steps[0]
-        return lead + "\n\n".join(marked)
+        """The steps as they stand behind the opening; ``head`` is the rest of the first one, where that was begun."""
+        begun = self.begun
+        given_up = bool(begun.cut_off) and head is None
+        first = begun.number + given_up
+        marked = [f"Step {first + at}: {step}" if begun.number else step for at, step in enumerate(steps)]
+        if head is not None or begun.marked:
+            marked[0] = steps[0] if head is None else head
+        return ("\n\n" if given_up else begun.before) + "\n\n".join(marked)
 
 
 def _ready(solver: Solver) -> list[int]:
@@ -264,16 +262,14 @@ def _begun(text: str, opening: str) -> _Begun:
     whole = opening[: numbered.start()] if numbered else opening
     parts = split_steps(whole) if whole.strip() else ()
     said = [reader.read(part) for part in parts]
-    steps = tuple(statement for statement in said if statement)
-    marked = whole.lstrip().startswith("Step ")
-    number = int(numbered[1]) if numbered else len(parts) + 1 if marked else 0
+    begun = _Begun(problem, reader, tuple(filter(None, said)), boxed(opening) is not None)
     if numbered:
-        before = "" if numbered[2] else " "
-    else:
-        before = "\n" * max(0, 2 - (len(opening) - len(opening.rstrip("\n")))) if parts else ""
-    open_ = bool(parts) and said[-1] is None and not numbered and not opening.endswith("\n")
-    cut_off = opening[opening.rfind("\n") + 1 :].lstrip() if open_ else ""
-    return _Begun(problem, reader, steps, boxed(opening) is not None, before, number, _unmarked(cut_off))
+        return replace(begun, before="" if numbered[2] else " ", number=int(numbered[1]), marked=True)
+    number = len(parts) if whole.lstrip().startswith("Step ") else 0
+    if parts and said[-1] is None and not opening.endswith("\n"):
+        return replace(begun, cut_off=_unmarked(opening[opening.rfind("\n") + 1 :].lstrip()), number=number)
+    n_ends = len(opening) - len(opening.rstrip("\n"))
+    return replace(begun, before="\n" * max(0, 2 - n_ends) if parts else "", number=number + 1 if number else 0)
 
 
 def _unmarked(step: str) -> str:
