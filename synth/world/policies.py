@@ -80,6 +80,7 @@ class PolicyEngine:
 
     def written(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """The same without an event loop."""
+        prompt = _whole_opening(prompt)
         text = _task(prompt.messages, prompt.problem)
         if text is None:
             raise EngineRefused(f"{self.name} reads problems of the embedded world alone, and there is none")
@@ -230,6 +231,14 @@ def _user(solver: Solver, place: int) -> int | None:
 def _mark(steps: Sequence[Statement], rng: random.Random) -> str:
     written = "".join(step.computation for step in steps)
     return "×" if "×" in written else "*" if "*" in written else rng.choice(("*", "*", "×"))
+
+
+def _whole_opening(prompt: Prompt) -> Prompt:
+    """With all that the engine is to go on from in ``opening``: its beginning may stand in a last turn of its own."""
+    *asked, last = prompt.messages
+    if not prompt.opening or last.role != "assistant":
+        return prompt
+    return replace(prompt, messages=tuple(asked), opening=last.content + prompt.opening)
 
 
 def _dice(prompt: Prompt, sampling: Sampling) -> random.Random:
