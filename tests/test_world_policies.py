@@ -92,6 +92,14 @@ def test_it_goes_on_from_what_the_prefix_claims() -> None:
     assert all(one.text.startswith("\n\n") for one in complete("world:0", Prompt(solve(TEXT), WRONG), n=5))
 
 
+def test_the_opening_may_begin_in_a_turn_of_its_own() -> None:
+    """As the engine with a calculator asks."""
+    apart = Prompt((*solve(TEXT), Message("assistant", WRONG)), "\n\n")
+    assert complete("world:0.1", apart, n=5) == complete("world:0.1", Prompt(solve(TEXT), WRONG + "\n\n"), n=5)
+    said = complete("calculator:world:0", Prompt(solve(TEXT)), n=5)
+    assert all(same_number(boxed(one.text), "47") for one in said)
+
+
 @pytest.mark.parametrize("cut", [3, 9, 14, 20])
 def test_a_step_that_was_cut_off_is_gone_on_with(cut: int) -> None:
     opening = STEPS[0][:cut]

@@ -129,8 +129,8 @@ class _Writer:
         for statement in begun.steps:
             beliefs.take(statement.place, statement.claimed)
             said[statement.place] = statement
-        solver = Solver(begun.problem, rng, _mark(begun.steps, rng), self.strength.terse, beliefs.values)
-        head = self._rest(solver, beliefs) if begun.cut_off else None
+        solver = Solver(begun.problem, rng, _mark(begun, rng), self.strength.terse, beliefs.values)
+        goes_on = bool(begun.cut_off) and self._finished(solver, beliefs)
         while True:
             wrong = beliefs.wrong
             if wrong is not None and rng.random() < self.strength.mends:
@@ -143,7 +143,7 @@ class _Writer:
             close(rng, solver)
         else:
             solver.answer(begun.problem.asked)
-        return self._joined([*begun.kept, *(step.text for step in solver.steps)], head)
+        return self._joined([*begun.kept, *(step.text for step in solver.steps)], goes_on)
 
     def _step(self, solver: Solver) -> None:
         rng, strength = self.rng, self.strength
@@ -185,29 +185,28 @@ class _Writer:
         beliefs.take(wrong, solver.problem.quantities[wrong].value)
         solver.mended(wrong, first)
 
-    def _rest(self, solver: Solver, beliefs: Beliefs) -> str | None:
-        """The rest of the step that was cut off, where it can be said so; the step is then in the solver's."""
+    def _finished(self, solver: Solver, beliefs: Beliefs) -> bool:
+        """Whether the step that was cut off can be said to its end; it is then the solver's first."""
         before = dict(beliefs.values)
         for _ in range(_DRAWS):
             if beliefs.problem.asked in beliefs.values:
-                return None
+                return False
             self._step(solver)
-            step = solver.steps[-1]
-            if step.text.startswith(self.begun.cut_off):
-                return step.text[len(self.begun.cut_off) :]
+            if solver.steps[-1].text.startswith(self.begun.cut_off):
+                return True
             solver.steps.clear()
             beliefs.values.clear()
             beliefs.values.update(before)
-        return None
+        return False
 
-    def _joined(self, steps: Sequence[str], head: str | None) -> str:
-        """The steps as they stand behind the opening; ``head`` is the rest of the first one, where that was begun."""
+    def _joined(self, steps: Sequence[str], goes_on: bool) -> str:
+        """The steps as they stand behind the opening; ``goes_on``: the first one begins with what was cut off."""
         begun = self.begun
-        given_up = bool(begun.cut_off) and head is None
+        given_up = bool(begun.cut_off) and not goes_on
         first = begun.number + given_up
         marked = [f"Step {first + at}: {step}" if begun.number else step for at, step in enumerate(steps)]
-        if head is not None or begun.marked:
-            marked[0] = steps[0] if head is None else head
+        if goes_on or begun.marked:
+            marked[0] = steps[0].removeprefix(begun.cut_off)
         return ("\n\n" if given_up else begun.before) + "\n\n".join(marked)
 
 
@@ -228,17 +227,17 @@ def _user(solver: Solver, place: int) -> int | None:
     return None
 
 
-def _mark(steps: Sequence[Statement], rng: random.Random) -> str:
-    written = "".join(step.computation for step in steps)
+def _mark(begun: _Begun, rng: random.Random) -> str:
+    """How multiplication is written: as it was before."""
+    written = "".join([*(step.computation for step in begun.steps), begun.cut_off])
     return "×" if "×" in written else "*" if "*" in written else rng.choice(("*", "*", "×"))
 
 
 def _whole_opening(prompt: Prompt) -> Prompt:
     """With all that the engine is to go on from in ``opening``: its beginning may stand in a last turn of its own."""
-    *asked, last = prompt.messages
-    if not prompt.opening or last.role != "assistant":
+    if not prompt.opening or not prompt.messages or prompt.messages[-1].role != "assistant":
         return prompt
-    return replace(prompt, messages=tuple(asked), opening=last.content + prompt.opening)
+    return replace(prompt, messages=prompt.messages[:-1], opening=prompt.messages[-1].content + prompt.opening)
 
 
 def _dice(prompt: Prompt, sampling: Sampling) -> random.Random:
