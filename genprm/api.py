@@ -68,7 +68,7 @@ async def open_critic(
         Sandbox(limits, level=sandbox_level, policy=sandbox_policy) as sandbox,
     ):
         if opened.protocols is not None and asked.name not in opened.protocols:
-            spoken = ", ".join(sorted(opened.protocols))
+            spoken = ", ".join(sorted(opened.protocols)) or "of no critic"
             raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
         vote = vote or ("mean" if asked.scope == "step" else "index")
         method = Method(

@@ -91,7 +91,7 @@ async def _whole(attempt: Attempt, engine: Engine, sandbox: Sandbox, teaching: T
 
 
 async def _steps(attempt: Attempt, engine: Engine, sandbox: Sandbox, teaching: Teaching, number: int) -> Taught:
-    protocol = make_protocol(teaching.protocol, max_tokens=teaching.max_tokens, **teaching.options)
+    protocol = make_protocol(teaching.protocol, **{"max_tokens": teaching.max_tokens, **teaching.options})
     seed = teaching.seed
     method = _method(engine, label(protocol), teaching, stop_at_first_error=True)
     method = replace(method, seed=seed if seed is None or not number else _seed(seed, number))

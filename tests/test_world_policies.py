@@ -92,6 +92,14 @@ def test_it_goes_on_from_what_the_prefix_claims() -> None:
     assert all(one.text.startswith("\n\n") for one in complete("world:0", Prompt(solve(TEXT), WRONG), n=5))
 
 
+def test_the_opening_may_begin_in_a_turn_of_its_own() -> None:
+    """As the engine with a calculator asks."""
+    apart = Prompt((*solve(TEXT), Message("assistant", WRONG)), "\n\n")
+    assert complete("world:0.1", apart, n=5) == complete("world:0.1", Prompt(solve(TEXT), WRONG + "\n\n"), n=5)
+    said = complete("calculator:world:0", Prompt(solve(TEXT)), n=5)
+    assert all(same_number(boxed(one.text), "47") for one in said)
+
+
 @pytest.mark.parametrize("cut", [3, 9, 14, 20])
 def test_a_step_that_was_cut_off_is_gone_on_with(cut: int) -> None:
     opening = STEPS[0][:cut]
@@ -113,9 +121,18 @@ def test_numbered_steps_stay_numbered() -> None:
     steps = split_steps("Step 1:" + forced.text)
     assert [step.partition(":")[0] for step in steps] == [f"Step {k + 1}" for k in range(len(steps))]
     assert len(steps) >= 3
-    (second,) = complete("world:0", Prompt(solve(TEXT), f"Step 1: {STEPS[0]}\n\nStep 2:"))
-    assert second.text.startswith(" ")
-    assert "\n\nStep 3: " in second.text
+    for opening, begins in [
+        (f"Step 1: {STEPS[0]}\n\nStep 2:", " "),
+        (f"Step 1: {STEPS[0]}\n\nStep 2: ", ""),
+        (f"Step 1: {STEPS[0]}\n\n", "Step 2: "),
+        (f"Step 1: {STEPS[0]}", "\n\nStep 2: "),
+        ("Step 1: Ben has 40 + 7", " = 47 cups.\n\nStep 2: "),
+        ("Step 1: Dear me", "\n\nStep 2: "),
+    ]:
+        (said,) = complete("world:0,terse=0", Prompt(solve(TEXT), opening))
+        assert said.text.startswith(begins)
+        steps = split_steps(opening + said.text)
+        assert [step.partition(":")[0] for step in steps] == [f"Step {k + 1}" for k in range(len(steps))]
 
 
 def test_a_revision_keeps_what_stood_before_the_named_step() -> None:

@@ -106,7 +106,9 @@ class _Begun:
     before: str = ""
     """What is written before the next step."""
     number: int = 0
-    """Of the next step, where steps are numbered; 0 where they are not."""
+    """Of the step that is next, or cut off, where steps are numbered; 0 where they are not."""
+    marked: bool = False
+    """Whether the number stands there already."""
     cut_off: str = ""
     """The words of a step that is not at its end."""
     kept: tuple[str, ...] = ()
@@ -127,8 +129,8 @@ class _Writer:
         for statement in begun.steps:
             beliefs.take(statement.place, statement.claimed)
             said[statement.place] = statement
-        solver = Solver(begun.problem, rng, _mark(begun.steps, rng), self.strength.terse, beliefs.values)
-        head = self._rest(solver, beliefs) if begun.cut_off else None
+        solver = Solver(begun.problem, rng, _mark(begun, rng), self.strength.terse, beliefs.values)
+        goes_on = bool(begun.cut_off) and self._finished(solver, beliefs)
         while True:
             wrong = beliefs.wrong
             if wrong is not None and rng.random() < self.strength.mends:
@@ -141,7 +143,7 @@ class _Writer:
             close(rng, solver)
         else:
             solver.answer(begun.problem.asked)
-        return self._joined([*begun.kept, *(step.text for step in solver.steps)], head)
+        return self._joined([*begun.kept, *(step.text for step in solver.steps)], goes_on)
 
     def _step(self, solver: Solver) -> None:
         rng, strength = self.rng, self.strength
@@ -183,34 +185,29 @@ class _Writer:
         beliefs.take(wrong, solver.problem.quantities[wrong].value)
         solver.mended(wrong, first)
 
-    def _rest(self, solver: Solver, beliefs: Beliefs) -> str | None:
-        """The rest of the step that was cut off, where it can be said so; the step is then in the solver's."""
+    def _finished(self, solver: Solver, beliefs: Beliefs) -> bool:
+        """Whether the step that was cut off can be said to its end; it is then the solver's first."""
         before = dict(beliefs.values)
         for _ in range(_DRAWS):
             if beliefs.problem.asked in beliefs.values:
-                return None
+                return False
             self._step(solver)
-            step = solver.steps[-1]
-            if step.text.startswith(self.begun.cut_off):
-                return step.text[len(self.begun.cut_off) :]
+            if solver.steps[-1].text.startswith(self.begun.cut_off):
+                return True
             solver.steps.clear()
             beliefs.values.clear()
             beliefs.values.update(before)
-        return None
+        return False
 
-    def _joined(self, steps: Sequence[str], head: str | None) -> str:
-        begun, number = self.begun, self.begun.number
-        if head is not None:
-            steps = [steps[0][len(begun.cut_off) :], *steps[1:]]
-            lead = ""
-        else:
-            lead = "\n\n" if begun.cut_off else begun.before
-        if not number:
-            return lead + "\n\n".join(steps)
-        marked = [f"Step {number + at}: {step}" for at, step in enumerate(steps)]
-        if head is not None or begun.before in ("", " "):
-            marked[0] = steps[0]
-        return lead + "\n\n".join(marked)
+    def _joined(self, steps: Sequence[str], goes_on: bool) -> str:
+        """The steps as they stand behind the opening; ``goes_on``: the first one begins with what was cut off."""
+        begun = self.begun
+        given_up = bool(begun.cut_off) and not goes_on
+        first = begun.number + given_up
+        marked = [f"Step {first + at}: {step}" if begun.number else step for at, step in enumerate(steps)]
+        if goes_on or begun.marked:
+            marked[0] = steps[0].removeprefix(begun.cut_off)
+        return ("\n\n" if given_up else begun.before) + "\n\n".join(marked)
 
 
 def _ready(solver: Solver) -> list[int]:
@@ -230,17 +227,17 @@ def _user(solver: Solver, place: int) -> int | None:
     return None
 
 
-def _mark(steps: Sequence[Statement], rng: random.Random) -> str:
-    written = "".join(step.computation for step in steps)
+def _mark(begun: _Begun, rng: random.Random) -> str:
+    """How multiplication is written: as it was before."""
+    written = "".join([*(step.computation for step in begun.steps), begun.cut_off])
     return "×" if "×" in written else "*" if "*" in written else rng.choice(("*", "*", "×"))
 
 
 def _whole_opening(prompt: Prompt) -> Prompt:
     """With all that the engine is to go on from in ``opening``: its beginning may stand in a last turn of its own."""
-    *asked, last = prompt.messages
-    if not prompt.opening or last.role != "assistant":
+    if not prompt.opening or not prompt.messages or prompt.messages[-1].role != "assistant":
         return prompt
-    return replace(prompt, messages=tuple(asked), opening=last.content + prompt.opening)
+    return replace(prompt, messages=prompt.messages[:-1], opening=prompt.messages[-1].content + prompt.opening)
 
 
 def _dice(prompt: Prompt, sampling: Sampling) -> random.Random:
@@ -273,16 +270,14 @@ def _begun(text: str, opening: str) -> _Begun:
     whole = opening[: numbered.start()] if numbered else opening
     parts = split_steps(whole) if whole.strip() else ()
     said = [reader.read(part) for part in parts]
-    steps = tuple(statement for statement in said if statement)
-    marked = whole.lstrip().startswith("Step ")
-    number = int(numbered[1]) if numbered else len(parts) + 1 if marked else 0
+    begun = _Begun(problem, reader, tuple(filter(None, said)), boxed(opening) is not None)
     if numbered:
-        before = "" if numbered[2] else " "
-    else:
-        before = "\n" * max(0, 2 - (len(opening) - len(opening.rstrip("\n")))) if parts else ""
-    open_ = bool(parts) and said[-1] is None and not numbered and not opening.endswith("\n")
-    cut_off = opening[opening.rfind("\n") + 1 :].lstrip() if open_ else ""
-    return _Begun(problem, reader, steps, boxed(opening) is not None, before, number, _unmarked(cut_off))
+        return replace(begun, before="" if numbered[2] else " ", number=int(numbered[1]), marked=True)
+    number = len(parts) if whole.lstrip().startswith("Step ") else 0
+    if parts and said[-1] is None and not opening.endswith("\n"):
+        return replace(begun, cut_off=_unmarked(opening[opening.rfind("\n") + 1 :].lstrip()), number=number)
+    n_ends = len(opening) - len(opening.rstrip("\n"))
+    return replace(begun, before="\n" * max(0, 2 - n_ends) if parts else "", number=number + 1 if number else 0)
 
 
 def _unmarked(step: str) -> str:
