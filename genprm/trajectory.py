@@ -27,7 +27,7 @@ LOW = 0.75
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _SAID = re.compile(r"\s*(-?\s?)[$€£]?(\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
 _WRITTEN = re.compile(r"=|\\(?:d?frac|times|cdot|div|sqrt)\b|\d\s*[-+*/×·÷^]\s*\d")
-_ANSWER = re.compile(r"[^.\n]*\banswer\b.*", re.IGNORECASE | re.DOTALL)
+_ANSWER = re.compile(r"\banswer\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,8 @@ def _computations(text: str) -> list[bool]:
 
 def _claimed(text: str) -> str | None:
     """What stands behind the last equals sign, else the last number; before the sentence that names the answer."""
-    body = _ANSWER.sub("", text) or text
+    named = _ANSWER.search(text)
+    body = text[: max(text.rfind(".", 0, named.start()), text.rfind("\n", 0, named.start())) + 1] if named else text
     behind = [match for sign in re.finditer("=", body) if (match := _SAID.match(body, sign.end()))]
     if behind:
         return ("-" if behind[-1][1].strip() else "") + _plain(behind[-1][2])
