@@ -1,6 +1,7 @@
 """Calibration and agreement: by hand, and on data as it comes."""
 
 import argparse
+import asyncio
 import gzip
 import itertools
 import json
@@ -91,7 +92,7 @@ def test_kappas_by_hand() -> None:
 
 
 def test_agreement_leaves_out_and_counts_what_is_unsure() -> None:
-    labels = {
+    labels: dict[str, list[list[bool | None]]] = {
         "a": [[True, None, False], [True]],
         "b": [[True, True, True], [True]],
         "c": [[True, False, False], [False]],
@@ -155,7 +156,8 @@ def test_the_command_on_ratings(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads((run / "report.json").read_text())
     judge = next(each for each in report["calibrations"] if each["name"] == "judge:symbolic")
-    assert judge["accuracy"]["value"] == 1.0 or judge["missing"]
+    assert judge["n"] + judge["missing"] == 4
+    assert judge["accuracy"]["value"] >= 0.75
     assert (run / "reliability.png").stat().st_size > 1000
     again = genprm("--data", str(ratings(tmp_path)), "--run", str(run), "--resamples", "20", cwd=tmp_path)
     assert again.returncode == 0
@@ -183,4 +185,4 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
     from genprm.eval.labels import command
 
     with pytest.raises(ConfigError):
-        command(argparse.Namespace(bins=1, resamples=1, limit=None, data="x", kind=None))
+        asyncio.run(command(argparse.Namespace(bins=1, resamples=1, limit=None, data="x", kind=None)))

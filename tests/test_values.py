@@ -178,8 +178,9 @@ def test_paper_sets_all_to_zero_after_the_first_zero() -> None:
     valued = run(policy, attempt, "paper")
     first = attempt.solution.steps.index(next(s for s in attempt.solution.steps if "dead" in s))
     assert all(found == beta.known(0) for found in valued.values[first + 1 :])
-    assert valued.values[first] is not None
-    assert not valued.values[first].known
+    zero = valued.values[first]
+    assert zero is not None
+    assert not zero.known
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -189,8 +190,9 @@ def test_halving_finds_the_first_zero_in_few_looks(seed: int) -> None:
     truth = policy.truth(attempt.solution.steps)
     first = next(t for t, value in enumerate(truth) if value == 0) - 1
     looked = [t for t, found in enumerate(valued.values) if found and not found.known]
-    assert valued.values[first] is not None
-    assert valued.values[first].value == 0
+    zero = valued.values[first]
+    assert zero is not None
+    assert zero.value == 0
     assert all(found is None or found.right or found.n < 32 for found in valued.values[:first])
     assert valued.usage.calls <= 32 * (1 + math.ceil(math.log2(9)))
     assert len(looked) <= 9
