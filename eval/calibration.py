@@ -106,8 +106,12 @@ def calibrate(
         len(given),
         int(right.sum()),
         len(items) - len(given),
-        *(measures[key] for key in ("ece", "brier", "auroc", "tau", "accuracy")),
-        curve=_curve(places, scores, right),
+        measures["ece"],
+        measures["brier"],
+        measures["auroc"],
+        measures["tau"],
+        measures["accuracy"],
+        _curve(places, scores, right),
     )
 
 
@@ -160,7 +164,8 @@ class _Levels:
     def _counts(self, weights: Reals) -> Reals:
         """(grades, scores)."""
         flat = self._grade * self._shape[1] + self._score
-        return np.bincount(flat, weights, self._shape[0] * self._shape[1]).reshape(self._shape)
+        counts = np.bincount(flat, weights, self._shape[0] * self._shape[1]).reshape(self._shape)
+        return counts.astype(float)
 
 
 def _surplus(lower: Reals, higher: Reals) -> float:

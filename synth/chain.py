@@ -151,11 +151,13 @@ def _share(forward: Reals, pair: Reals) -> float:
 
 
 def _scaled(pair: Reals) -> Reals:
-    return pair / pair[1].sum()
+    scaled: Reals = pair / pair[1].sum()
+    return scaled
 
 
 def _unit(weights: Reals) -> Reals:
-    return weights / weights.sum()
+    shares: Reals = weights / weights.sum()
+    return shares
 
 
 def _likelihood(state: Estimate | None) -> Reals:
@@ -171,7 +173,8 @@ def _likelihood(state: Estimate | None) -> Reals:
 def _binomial(right: int, n: int) -> Reals:
     with np.errstate(divide="ignore"):
         logs = np.log(np.maximum(_GRID, 1e-9)) * right + np.log(np.maximum(1 - _GRID, 1e-9)) * (n - right)
-    return np.maximum(np.exp(logs - logs.max()), 1e-12)
+    likelihood: Reals = np.maximum(np.exp(logs - logs.max()), 1e-12)
+    return likelihood
 
 
 @lru_cache(maxsize=64)
@@ -179,7 +182,8 @@ def _transition(moves: Moves) -> Reals:
     mixed: Reals = np.sum([w * kernel for w, kernel in zip(moves_of(moves), _kernels(), strict=True)], axis=0)
     mixed[0] = _LEAK / (len(_GRID) - 1)
     mixed[0, 0] = 1 - _LEAK
-    return mixed / mixed.sum(1, keepdims=True)
+    mixed /= mixed.sum(1, keepdims=True)
+    return mixed
 
 
 def _start(moves: Moves) -> Reals:
@@ -204,7 +208,7 @@ def _kernels() -> tuple[Reals, Reals, Reals, Reals]:
     fall[:2, 1] = 1.0  # from the lowest cell there is no way further down but to 0
     dead = np.zeros((size, size))
     dead[:, 0] = 1.0
-    return tuple(kernel / kernel.sum(1, keepdims=True) for kernel in (stay, rise, fall, dead))  # type: ignore[return-value]
+    return tuple(kernel / kernel.sum(1, keepdims=True) for kernel in (stay, rise, fall, dead))
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
 """Labels from a small tree search: completions go where they promise most (UCT, Kocsis and Szepesvari 2006).
 
 The tree's nodes are prefixes; the arms at one are the next steps that the policy has proposed there, the attempt's own
-among them, and one more proposal while there are fewer than the square root of its visits (progressive widening).
+among them, and one more proposal while fewer were made there than the square root of its visits (progressive widening).
 Every simulation is one completion, and counts at every prefix that it passes through. First each of the attempt's own
 prefixes gets a few (as OmegaPRM's rollouts, arXiv 2406.06592); the rest are spent from the bare problem down.
 
@@ -60,9 +60,9 @@ class TreeSearch:
         """The prefix to go on from: down along the most promising arms to where another proposal is due."""
         prefix: Prefix = ()
         while True:
-            visits, known_arms = tree.counted(prefix), arms.get(prefix, [])
-            ahead = [step for step in known_arms if tree.counted((*prefix, step))]
-            if not ahead or len(known_arms) < math.isqrt(visits):
+            visits = tree.counted(prefix)
+            ahead = [step for step in arms.get(prefix, []) if tree.counted((*prefix, step))]
+            if not ahead or tree.own(prefix) < math.isqrt(visits):
                 return prefix
             prefix = (*prefix, max(ahead, key=lambda step: self._promise(tree, prefix, step, visits)))
 
