@@ -163,7 +163,7 @@ def reliability(calibrations: Sequence[Calibration]) -> Figure:
     is the bin's share of the steps."""
     columns = min(len(calibrations), 4)
     rows = -(-len(calibrations) // columns)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * columns + 0.6, 2.3 * rows + 0.3), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, each in zip(panels.flatten(), calibrations, strict=False):

@@ -107,7 +107,7 @@ def rows_of(arm: Arm, sources: Sequence[Source]) -> list[tuple[Source, dict[str,
             row = to_conversation(source.taught, code=arm.code)
         else:
             kept = agree(label(source.valued, arm.labels), source.taught, arm.consensus)
-            row = to_conversation(source.taught, kept=kept, code=arm.code) if kept.kept else None
+            row = to_conversation(source.taught, kept, code=arm.code) if kept.kept else None
         if row is not None:
             found.append((source, row))
     return found

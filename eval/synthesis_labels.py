@@ -142,3 +142,15 @@ def mix(truths: Sequence[Truth]) -> Mapping[str, int]:
     """How many steps are judged, and how many of them are wrong."""
     steps = [step for truth in truths for step in truth]
     return {"steps": len(steps), "wrong": len(steps) - sum(steps)}
+
+
+def percent(measure: Measure, sign: bool = False) -> str:
+    """``97.4 (96.9–97.8)``; a dash where there is nothing."""
+    if measure.value is None:
+        return "–"
+    form = "{:+.1f}" if sign else "{:.1f}"
+    said = form.format(100 * measure.value)
+    if measure.interval is None:
+        return said
+    ends = " to ".join(form.format(100 * end) for end in (measure.interval.low, measure.interval.high))
+    return f"{said} ({ends})"

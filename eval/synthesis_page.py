@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.paired import Measure
-from genprm.eval.plots import STYLE, errors
+from genprm.eval.plots import STYLE, errors, save
 from genprm.eval.synthesis_critics import CriticScore
-from genprm.eval.synthesis_labels import SchemeScore
+from genprm.eval.synthesis_labels import SchemeScore, percent
 from genprm.runs import write_whole
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; } p.how { color
 def write_page(report: "SynthesisReport", folder: Path) -> list[Path]:
     """``page.html``, and its pictures as PNG and SVG beside it."""
     figures = {"labels": labels(report.schemes)} | ({"critics": critics(report.critics)} if report.critics else {})
-    paths = [_save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("svg", "png")]
+    paths = [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("svg", "png")]
     inline = {name: _inline(figure) for name, figure in figures.items()}
     page = folder / "page.html"
     write_whole(page, [_page(report, inline).encode()])
@@ -97,12 +97,6 @@ def _dots(axes: Axes, found: Sequence[Measure], places: Sequence[float], name: s
         capsize=2,
         elinewidth=0.8,
     )
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    from genprm.eval.plots import save
-
-    return save(figure, path)
 
 
 def _inline(figure: Figure) -> str:
@@ -172,15 +166,3 @@ def _critic(score: CriticScore) -> list[str]:
         score.name, score.arm.labels, score.arm.consensus, score.arm.code, f"{score.kept:,} of {score.candidates:,}",
         f"{score.rows:,}", f"{100 * score.label_accuracy:.1f}", percent(score.f1), percent(score.difference, sign=True),
     ]  # fmt: skip
-
-
-def percent(measure: Measure, sign: bool = False) -> str:
-    """``97.4 (96.9–97.8)``; a dash where there is nothing."""
-    if measure.value is None:
-        return "–"
-    form = "{:+.1f}" if sign else "{:.1f}"
-    said = form.format(100 * measure.value)
-    if measure.interval is None:
-        return said
-    ends = " to ".join(form.format(100 * end) for end in (measure.interval.low, measure.interval.high))
-    return f"{said} ({ends})"

@@ -146,6 +146,7 @@ def _add_eval(commands: Any) -> None:
     _add_world(benchmarks)
     _add_policy(benchmarks)
     _add_labels(benchmarks)
+    _add_synthesis(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -198,6 +199,19 @@ def _add_policy(benchmarks: Any) -> None:
     method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
     method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")
     sampling(method)
+    parser.set_defaults(resumable=True)
+
+
+def _add_synthesis(benchmarks: Any) -> None:
+    parser = _add(
+        benchmarks,
+        "synthesis",
+        "genprm.eval.synthesis:command",
+        "a synthesis in the world, its labels against the truth, and the critics that are trained on its rows",
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT.toml")
+    parser.add_argument("-o", "--output", metavar="DIR", help="(default: runs/synthesis-NAME)")
+    parser.add_argument("--labels-only", action="store_true", help="train nothing")
     parser.set_defaults(resumable=True)
 
 

@@ -175,19 +175,23 @@ def read_pipeline(path: Path) -> Pipeline:
         InputError: it cannot be read, or says something that is not known; names the file and the field.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", str(path)) from None
-    try:
-        pipeline = msgspec.convert(tomllib.loads(text), Pipeline)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not TOML: {error}", str(path)) from None
+        pipeline = msgspec.convert(read_toml(path), Pipeline)
     except msgspec.ValidationError as error:
         message, _, field = str(error).partition(" - at `$.")
         raise InputError(message, str(path), field.rstrip("`")) from None
     _require_sound(pipeline, str(path))
     _require_known(pipeline, str(path))
     return pipeline
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises InputError for a file that is not there, or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", str(path)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not TOML: {error}", str(path)) from None
 
 
 def options_of(given: Mapping[str, Any], type_: type[T], where: str, field: str, **own: Any) -> T:
