@@ -21,7 +21,7 @@ from genprm.eval.labels_show import render_report
 from genprm.eval.prm800k import Rated, problems_of, read_ratings
 from genprm.eval.scores import ScoredSolution, read_scores
 from genprm.progress import progress
-from genprm.runs import Run, config_of_program, default_folder
+from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.show import stdout
 from genprm.synth.agreement import Agreement, Labels, agree
 from genprm.synth.labelers import Labeler
@@ -47,11 +47,10 @@ def command(args: argparse.Namespace) -> Work:
     if args.bins < 2 or args.resamples < 0 or (args.limit is not None and args.limit < 1):
         raise ConfigError("--bins needs 2 at least, --limit 1, --resamples 0")
     path = Path(args.data)
-    if path.name.endswith(".gz") or "prm800k" in path.name or args.kind == "ratings":
-        if not path.is_file() and path.is_dir():
-            path = _only_file(path)
-        return _ratings(args, read_ratings(path, args.limit))
-    return _scores(args, read_scores(path))
+    kind = args.kind or ("ratings" if path.name.endswith(".gz") or "prm800k" in path.name else "scores")
+    if kind == "scores":
+        return _scores(args, read_scores(path))
+    return _ratings(args, read_ratings(_only_file(path) if path.is_dir() else path, args.limit))
 
 
 def _only_file(folder: Path) -> Path:
@@ -62,7 +61,14 @@ def _only_file(folder: Path) -> Path:
 
 
 async def _ratings(args: argparse.Namespace, rated: Sequence[Rated]) -> int:
-    settings = {**_settings(args), "problems": problems_of(rated), "neutral": args.neutral, "labelers": args.labelers}
+    data = digest(each.solution for each in rated)
+    settings = {
+        **_settings(args),
+        "data": data,
+        "problems": problems_of(rated),
+        "neutral": args.neutral,
+        "labelers": args.labelers,
+    }
     with Run(_folder(args, settings), settings) as run:
         labelled = await _label_all(args.labelers, rated, run)
         truth = [[_truth(rating, args.neutral) for rating in each.ratings] for each in rated]
@@ -198,7 +204,7 @@ def _calibrated(args: argparse.Namespace, name: str, items: Sequence[Scored], ri
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return {
-        "data": Path(args.data).name,
+        "file": Path(args.data).name,
         "limit": args.limit,
         "bins": args.bins,
         "binning": args.binning,

@@ -170,6 +170,8 @@ def reliability(calibrations: Sequence[Calibration]) -> Figure:
             _curve(axes, each)
         for axes in panels.flatten()[len(calibrations) :]:
             axes.set_visible(False)
+        for axes in panels.flatten()[: len(calibrations)][-columns:]:
+            axes.tick_params(labelbottom=True)
         for axes in panels[:, 0]:
             axes.set_ylabel("right (%)")
         figure.supxlabel("mean score (%)", fontsize=9)
@@ -181,7 +183,13 @@ def _curve(axes: Axes, each: Calibration) -> None:
     xs, ys = [100 * point.score for point in each.curve], [100 * point.right for point in each.curve]
     axes.plot(xs, ys, color="0.0", linewidth=1.0)
     axes.scatter(
-        xs, ys, s=[6 + 150 * point.n / each.n for point in each.curve], color="0.55", edgecolor="0.0", zorder=3
+        xs,
+        ys,
+        s=[6 + 150 * point.n / each.n for point in each.curve],
+        color="0.55",
+        edgecolor="0.0",
+        zorder=3,
+        clip_on=False,
     )
     ece = "" if each.ece.value is None else f"ECE {100 * each.ece.value:.1f} %"
     axes.text(0.95, 0.05, ece, transform=axes.transAxes, ha="right", fontsize=8)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm.errors import InputError
@@ -30,6 +30,7 @@ def test_ece_by_hand() -> None:
     assert ece([0.05, 0.95, 0.96], [True, True, True], 10, "width") == pytest.approx((0.95 + 0.05 + 0.04) / 3)
 
 
+@settings(max_examples=40)
 @given(PAIRS)
 def test_tau_and_auroc_are_what_counting_pairs_gives(pairs: list[tuple[int, int]]) -> None:
     signs = [
