@@ -399,7 +399,7 @@ def test_numbers_have_three_digits(value: float | None, text: str) -> None:
 
 
 def test_the_command_refuses_an_unknown_part() -> None:
-    with pytest.raises(ConfigError, match="unknown part 'all'; there are loop, simulated, stopping, scale"):
+    with pytest.raises(ConfigError, match="unknown part 'all'; there are loop, simulated, values, stopping, scale"):
         asyncio.run(command(argparse.Namespace(part="all")))
 
 
