@@ -87,12 +87,15 @@ def _by_quote(step: int, paragraph: str, rationale: Rationale) -> str:
     parts = [f"{quoted}\n\nThis step (number {step + 1}) has a mistake."]
     if rationale.analysis:
         parts.append(rationale.analysis)
-    parts += [f"It was checked:\n```python\n{code}\n```\nwhich printed:\n```\n{o}\n```" for code, o in _evidence(rationale)]
+    for code, output in _evidence(rationale):
+        parts.append(f"It was checked:\n```python\n{code}\n```\nwhich printed:\n```\n{output}\n```")
     return "\n\n".join(parts)
 
 
 def _evidence(rationale: Rationale) -> list[tuple[str, str]]:
-    return [(check.code, check.result.stdout.strip() or check.result.error) for check in rationale.checks]
+    """Code and output of the checks that ran; where none did, of the last: a mended check says nothing of the step."""
+    ran = [check for check in rationale.checks if check.result.status == "ok"] or list(rationale.checks[-1:])
+    return [(check.code, check.result.stdout.strip() or check.result.error) for check in ran]
 
 
 _FEEDBACK: Mapping[Wording, Callable[[int, str, Rationale], str]] = {"paragraph": _by_paragraph, "quote": _by_quote}
