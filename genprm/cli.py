@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_refine import refine_options, refining
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -85,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"genprm {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
+    refine_options(
+        _add(commands, "refine", "genprm.refine_command:command", "critique, revision, critique: solutions made better")
+    )
     _add_eval(commands)
     _add_synth(commands)
     _add_sandbox(commands)
@@ -138,6 +142,7 @@ def _add_eval(commands: Any) -> None:
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
     _add_policy(benchmarks)
+    _add_refine(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -193,6 +198,29 @@ def _add_policy(benchmarks: Any) -> None:
     parser.set_defaults(resumable=True)
 
 
+def _add_refine(benchmarks: Any) -> None:
+    parser = _add(
+        benchmarks,
+        "refine",
+        "genprm.eval.refine:command",
+        "what turns of critique and revision are worth, against a critic without code, the policy alone, and resampling",
+    )
+    generated(parser, 300)
+    parser.add_argument("--data", metavar="FILE", help="rows with problem and answer, instead of generated problems")
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=["critic", "no-code", "self", "resample"],
+        choices=["critic", "no-code", "self", "resample"],
+        metavar="NAME",
+        help="%(choices)s (default: all)",
+    )
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/refine-… by configuration)")
+    parser.add_argument("--retry-failed", action="store_true", help="refine again what an engine failed on")
+    refining(parser)
+    parser.set_defaults(resumable=True)
+
+
 def _add_synth(commands: Any) -> None:
     parser = commands.add_parser("synth", help="make data", description="Make data.")
     kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND")
@@ -212,7 +240,7 @@ def _add_synth(commands: Any) -> None:
         choices=Listed("genprm.synth.command:ROWS"),
         metavar="KIND",
         help="%(choices)s: as those of ProcessBench, with the truth of each step (default), or conversations for "
-        "genprm train critic and genprm train policy",
+        "genprm train critic and (policy, revise, review) genprm train policy",
     )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from genprm.answers import boxed
 from genprm.engines.base import Engine, require_sound
 from genprm.errors import ConfigError, EngineError, EngineLost, PromptTooLong
-from genprm.protocols.policy import JOINT, Wording, continued, revise, review, solve
+from genprm.protocols.policy import JOINT, Wording, continued, review, revise, solve
 from genprm.refining import Draft, State
 from genprm.splitting import split_steps
 from genprm.types import Completion, Problem, Prompt, Sampling, Solution, Usage

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from genprm.answers import boxed, same_number
 from genprm.policy import Policy
 from genprm.protocols.policy import JOINT
-from genprm.refining import Draft, Outcome, RefinePlan, Refinement, Review, Version, changes
+from genprm.refining import Draft, Outcome, Refinement, RefinePlan, Review, Version, changes
 from genprm.reviewers import Reviewer
 from genprm.types import Problem, Solution, Usage
 
@@ -21,8 +21,12 @@ _UNUSABLE = ("empty", "too_long", "engine_error")
 """States of a first draft that leave nothing to refine."""
 
 
+First = Solution | Draft | None
+"""What is there at the start: somebody's solution, one that a policy was asked for before, or nothing yet."""
+
+
 async def refine(
-    problem: Problem, first: Solution | None, policy: Policy, reviewer: Reviewer, plan: RefinePlan, id: str = ""
+    problem: Problem, first: First, policy: Policy, reviewer: Reviewer, plan: RefinePlan, id: str = ""
 ) -> Refinement:
     """Refine ``first``, or what the policy writes where there is none.
 
@@ -49,8 +53,8 @@ class _Work:
     id: str
     versions: list[Version] = field(default_factory=list)
 
-    async def run(self, first: Solution | None) -> Outcome:
-        draft = await self.policy.solve(self.problem, self.id) if first is None else given(first)
+    async def run(self, first: First) -> Outcome:
+        draft = await _first(first, self.policy, self.problem, self.id)
         if draft.state in _UNUSABLE:
             self._add(0, draft, None, 1, None)
             return "policy_failed" if draft.state == "engine_error" else "unreadable"
@@ -141,6 +145,12 @@ def _better(review: Review, before: Review | None, margin: float) -> bool:
     return review.score is not None and review.score > before.score + margin
 
 
+async def _first(first: First, policy: Policy, problem: Problem, id: str, sample: int = 0) -> Draft:
+    if isinstance(first, Draft):
+        return first
+    return await policy.solve(problem, id, sample) if first is None else given(first)
+
+
 def given(solution: Solution) -> Draft:
     """A solution that is there already."""
     if not "".join(solution.steps).strip():
@@ -162,7 +172,7 @@ def same_answer(one: str, other: str) -> bool:
 
 async def resample(
     problem: Problem,
-    first: Solution | None,
+    first: First,
     policy: Policy,
     plan: RefinePlan,
     id: str = "",
@@ -181,15 +191,13 @@ async def resample(
     outcome: Outcome = "samples"
     for turn in range(plan.turns + 1):
         while outcome == "samples" and _affordable(versions, turn, budgets):
-            draft = given(first) if first and not versions else await policy.solve(problem, id, len(versions))
+            draft = await _first(None if versions else first, policy, problem, id, len(versions))
             solution = Solution(problem, draft.steps, id, generator=policy.name)
             version = Version(turn, solution, draft.state, None, draft.answer, usage=draft.usage, error=draft.error)
             versions.append(version)
             versions[-1] = replace(version, leader=majority(versions, same))
             outcome = "policy_failed" if draft.state == "engine_error" else outcome
-    return Refinement(
-        id, problem, policy.name, "resample", plan, outcome, tuple(versions), time.perf_counter() - began
-    )
+    return Refinement(id, problem, policy.name, "resample", plan, outcome, tuple(versions), time.perf_counter() - began)
 
 
 def _affordable(versions: Sequence[Version], turn: int, budgets: Sequence[int]) -> bool:

@@ -123,7 +123,15 @@ class Version:
 
 
 Outcome = Literal[
-    "accepted", "turns", "tokens", "unchanged", "unreadable", "no_verdict", "reviewer_failed", "policy_failed", "samples"
+    "accepted",
+    "turns",
+    "tokens",
+    "unchanged",
+    "unreadable",
+    "no_verdict",
+    "reviewer_failed",
+    "policy_failed",
+    "samples",
 ]
 """Why a refinement ended.
 
@@ -176,6 +184,4 @@ class Refinement:
 def changes(before: Sequence[str], after: Sequence[str]) -> tuple[Change, ...]:
     """What became of each step of ``after``: kept where ``before`` has it, changed where another stood there, new."""
     kept = set(before)
-    return tuple(
-        "kept" if step in kept else "changed" if at < len(before) else "new" for at, step in enumerate(after)
-    )
+    return tuple("kept" if step in kept else "changed" if at < len(before) else "new" for at, step in enumerate(after))
