@@ -19,15 +19,13 @@ from genprm.errors import ConfigError, InputError
 from genprm.eval.refine_report import CRITIC, RefineReport, build_report
 from genprm.eval.refine_show import render_report
 from genprm.progress import Tick, progress
-from genprm.refine_command import AT_ONCE, Kit, config_of_kit, open_kit, plan_of
+from genprm.refine_command import AT_ONCE, RESAMPLE, Kit, config_of_kit, open_kit, plan_of
 from genprm.refining import Draft, Refinement, Version
 from genprm.rows import Row, read_rows
 from genprm.runs import Run, default_folder
 from genprm.show import stdout
 from genprm.synth.world import examples
 from genprm.types import Problem, Solution
-
-RESAMPLE = "resample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,7 @@ def _problem(row: Row, at: int) -> Solution:
 async def _command(args: argparse.Namespace, problems: Sequence[Solution]) -> int:
     arms = sorted(dict.fromkeys(args.arms), key=lambda arm: (arm == RESAMPLE, arm != CRITIC))
     async with open_kit(args) as kit:
+        kit.require(arms)
         config = config_of_kit(kit, problems)
         with Run(Path(args.run) if args.run else default_folder("refine", config), config) as run:
             done = _finished(run, retry_failed=args.retry_failed)

@@ -9,7 +9,7 @@ from genprm.eval.refine_report import ArmReport, Comparison, RefineReport
 
 
 def render_report(report: RefineReport) -> Group:
-    """Tables: by turn, and against the critic."""
+    """By turn (mended: from wrong to right; spoilt: from right to wrong), and against the critic."""
     parts: list[RenderableType] = [_by_turn(report)]
     parts += [Text(_compared(each)) for each in report.comparisons]
     parts += [Text(_ends(arm), "dim") for arm in report.arms]
@@ -17,9 +17,9 @@ def render_report(report: RefineReport) -> Group:
 
 
 def _by_turn(report: RefineReport) -> Table:
-    table = Table("", "turn", "right", "95 %", "rise", "wrong→right", "right→wrong", "tokens", box=None)
+    table = Table("", "turn", "right", "95 %", "rise", "mended", "spoilt", "tokens", box=None)
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for arm in report.arms:
         for turn in arm.turns:
             name = arm.name if turn.turn == 0 else ""
@@ -37,7 +37,7 @@ def _share(measure: Measure) -> str:
 
 def _span(measure: Measure) -> str:
     found = measure.interval
-    return "-" if found is None else f"{found.low:.1%} to {found.high:.1%}"
+    return "-" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
 
 
 def _points(measure: Measure) -> str:

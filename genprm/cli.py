@@ -203,7 +203,7 @@ def _add_refine(benchmarks: Any) -> None:
         benchmarks,
         "refine",
         "genprm.eval.refine:command",
-        "what turns of critique and revision are worth, against a critic without code, the policy alone, and resampling",
+        "what turns of critique and revision are worth, against no code, no critic, and resampling",
     )
     generated(parser, 300)
     parser.add_argument("--data", metavar="FILE", help="rows with problem and answer, instead of generated problems")

@@ -64,12 +64,10 @@ def refine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         nargs="?",
-        help="solutions to refine, as genprm critique reads them; without it the policy solves --problem",
+        help="what to refine, read as by genprm critique; without it the policy solves --problem",
     )
     parser.add_argument("--problem", metavar="TEXT", help="the problem, where the source is a bare solution or absent")
-    parser.add_argument(
-        "--fresh", action="store_true", help="leave the given solutions, and begin with the policy's own"
-    )
+    parser.add_argument("--fresh", action="store_true", help="begin with solutions of the policy's own")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of every split")
     parser.add_argument("--id", action="append", metavar="ID", help="only this row; may be repeated")
     parser.add_argument("--retry-failed", action="store_true", help="refine again what an engine failed on")
@@ -77,7 +75,7 @@ def refine_options(parser: argparse.ArgumentParser) -> None:
         "--reviewer",
         default="critic",
         choices=["critic", "no-code", "self", "resample"],
-        help="the critic (default), the critic without code, the policy itself, or nobody: fresh samples and a majority",
+        help="the critic (default), the same without code, the policy itself, or nobody: fresh samples, majority",
     )
     parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")
     parser.add_argument("--run", metavar="DIR", help="keep the results there, and go on there when started again")

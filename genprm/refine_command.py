@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from genprm.types import Problem, Sampling, Solution
 
 AT_ONCE = 64
 """Refinements in flight."""
+RESAMPLE = "resample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,32 @@ class Kit:
     critic: Critic
     plan: RefinePlan
     args: argparse.Namespace
+    reviewers: dict[str, Reviewer] = field(default_factory=dict)
+    """By name; one each, for a critic bounds what it has in flight."""
 
     def reviewer(self, name: str) -> Reviewer:
-        """``critic``, ``no-code`` or ``self``."""
+        """``critic``, ``no-code`` or ``self``. Raises ConfigError: the protocol has no code to leave out."""
+        if name not in self.reviewers:
+            self.reviewers[name] = self._reviewer(name)
+        return self.reviewers[name]
+
+    def _reviewer(self, name: str) -> Reviewer:
         if name == "self":
             return SelfReviewer(self.policy)
         critic = self.critic if name == "critic" else _without_code(self.critic, self.args)
         return CriticReviewer(critic, score=self.plan.score, wording=self.policy.wording)
 
+    def require(self, names: Sequence[str]) -> None:
+        """Raises ConfigError before any work is done."""
+        for name in names:
+            if name != RESAMPLE:
+                self.reviewer(name)
+
     async def refine(
         self, name: str, problem: Problem, first: First, id: str, budgets: Sequence[int] = ()
     ) -> Refinement:
         """By the reviewer of that name, or by ``resample``. Raises EngineLost."""
-        if name == "resample":
+        if name == RESAMPLE:
             return await resample(problem, first, self.policy, self.plan, id, budgets)
         return await refine(problem, first, self.policy, self.reviewer(name), self.plan, id)
 
@@ -122,6 +136,7 @@ def _solutions(args: argparse.Namespace) -> list[Solution]:
 async def _command(args: argparse.Namespace, solutions: Sequence[Solution]) -> int:
     console, missed = stdout(), 0
     async with open_kit(args) as kit:
+        kit.require([args.reviewer])
         config = {"reviewer": args.reviewer, "fresh": args.fresh, **config_of_kit(kit, solutions)}
         with Run(Path(args.run), config) if args.run else nullcontext() as run:
             async for found in _refined(kit, solutions, run):

@@ -72,7 +72,7 @@ State = Literal["ok", "no_answer", "cut_off", "empty", "repeated", "too_long", "
 
 - ``ok``: a solution with an answer in a box. ``no_answer``: one without. ``cut_off``: it ran into the limit of tokens.
 - ``empty``: no text. ``repeated``: a solution that was there before, letter by letter.
-- ``too_long``: the conversation does not fit the policy's window. ``engine_error``: the policy's engine failed for good.
+- ``too_long``: the conversation does not fit the policy's window. ``engine_error``: its engine failed for good.
 
 A draft leads only where it is ``ok``; the first version, which may be anybody's, needs no box.
 """

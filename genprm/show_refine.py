@@ -1,4 +1,4 @@
-"""Refinements for people: what the reviewer said, and the solution before and after, side by side where there is room."""
+"""Refinements for people: what the reviewer said, and the steps before and after, side by side where there is room."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -209,6 +209,6 @@ def _cost(found: Refinement) -> str:
     whole = found.usage
     turns = max((version.turn for version in found.versions), default=0)
     return (
-        f"policy {plain(found.policy)} · {turns} of {found.plan.turns} turns · tokens written: {policy:,} by the policy, "
+        f"policy {plain(found.policy)} · {turns} of {found.plan.turns} turns · tokens: {policy:,} by the policy, "
         f"{whole.completion_tokens - policy:,} by the reviewer; {whole.prompt_tokens:,} read · {found.seconds:.2f} s"
     )

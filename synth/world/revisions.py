@@ -1,8 +1,8 @@
 """The world as training data for a policy that heeds its critics, itself among them.
 
 What a policy gets back is its own work, so the solutions here are of its kind: several mistakes in one, quantities that
-nobody needs, revisions that are still wrong. The critic may be any of those that it will meet: one with executed checks,
-one without, or its own review in plain words. All of them are right; the truth of every step is known.
+nobody needs, revisions that are still wrong. The critic may be any of those that it will meet: with checks that ran,
+without, or its own review in plain words. All are right; the truth of every step is known.
 """
 
 import random
