@@ -179,12 +179,16 @@ def _marked(old: tuple[int, str] | None, new: tuple[int, str] | None, mark: str)
     if mark != "~" or old is None or new is None:
         style = "dim" if mark == " " else ""
         return _numbered(old, style), _numbered(new, style)
-    words = [re.findall(r"\s+|\w+|[^\w\s]", text) for _, text in (old, new)]
+    before, after = _words(old[1]), _words(new[1])
     left, right = Text(f"{old[0]}  "), Text(f"{new[0]}  ")
-    for what, i, i_end, j, j_end in SequenceMatcher(None, *words, autojunk=False).get_opcodes():
-        left.append("".join(words[0][i:i_end]), "" if what == "equal" else "bold red")
-        right.append("".join(words[1][j:j_end]), "" if what == "equal" else "bold green")
+    for what, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        left.append("".join(before[i:i_end]), "" if what == "equal" else "bold red")
+        right.append("".join(after[j:j_end]), "" if what == "equal" else "bold green")
     return left, right
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
 
 
 def _numbered(step: tuple[int, str] | None, style: str) -> Text:

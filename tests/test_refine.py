@@ -66,7 +66,7 @@ def test_what_is_rejected_is_revised_until_it_is_accepted() -> None:
     assert found.versions[2].changes == ("changed", "changed")
     assert found.versions[1].review is not None
     assert found.versions[1].review.first_error == 0
-    assert [found.at(turn).answer for turn in range(4) if found.at(turn)] == ["13", "13", "42", "42"]
+    assert [version and version.answer for version in map(found.at, range(4))] == ["13", "13", "42", "42"]
     assert found.usage.completion_tokens == sum(v.spent.completion_tokens for v in found.versions) > 0
 
 
