@@ -182,11 +182,13 @@ async def resample(
     """Fresh solutions instead of revisions, and a majority among their answers: what the same tokens buy without a
     reviewer.
 
-    ``budgets``: for each turn, of the tokens that may be written up to its end; without them one sample a turn. The
-    leader is the first of the most frequent answer, of equally frequent ones that which came first.
+    ``budgets``: for each turn, of the tokens that may be written up to its end; without them ``plan.tokens``, and
+    without that one sample a turn. The leader is the first with the most frequent answer; of equally frequent answers
+    the one that came first counts.
     """
     plan.require_sound()
     began = time.perf_counter()
+    budgets = budgets or ((plan.tokens,) * plan.turns if plan.tokens else ())
     versions: list[Version] = []
     outcome: Outcome = "samples"
     for turn in range(plan.turns + 1):

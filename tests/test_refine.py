@@ -250,6 +250,12 @@ def test_resampling_writes_what_it_may_and_no_more() -> None:
     assert all(budget <= has < budget + one for has, budget in zip(spent[1:], (30, 30, 100), strict=True))
 
 
+def test_resampling_up_to_the_tokens_of_the_plan() -> None:
+    policy = Policy(ScriptedEngine([Rule(RIGHT)], "policy"))
+    found = asyncio.run(resample(PROBLEM, None, policy, RefinePlan(turns=1, tokens=50)))
+    assert 50 <= found.usage.completion_tokens < 50 + found.versions[0].usage.completion_tokens
+
+
 def test_a_policy_that_never_writes_does_not_resample_for_ever() -> None:
     found = sampled([Rule("")], (5, 5, 5))
     assert len(found.versions) == 1000
