@@ -48,7 +48,7 @@ clean:
 NANO := runs/nano
 POLICY := runs/policy
 TRAIN_POLICY := $(BIN)/torchrun --nproc_per_node 2 -m genprm train policy $(POLICY)/train.jsonl \
-  --valid $(POLICY)/valid.jsonl --calculator --lr 5e-3
+  $(POLICY)/revise.jsonl $(POLICY)/review.jsonl --valid $(POLICY)/valid.jsonl --calculator --lr 5e-3
 
 nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on each
 	$(BIN)/genprm synth world train -n 44000 --rows critic -o $(NANO)/train.jsonl
@@ -57,9 +57,11 @@ nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on e
 	  --new nano --lr 5e-3 --updates 2350 --output $(NANO)/model
 
 policy: .venv/train  ## the shipped policy and two weaker ones: half an hour on two cores
-	$(BIN)/genprm synth world train -n 40000 --rows policy -o $(POLICY)/train.jsonl
+	$(BIN)/genprm synth world train -n 28000 --rows policy -o $(POLICY)/train.jsonl
+	$(BIN)/genprm synth world train -n 18000 --start 100000 --rows revise -o $(POLICY)/revise.jsonl
+	$(BIN)/genprm synth world train -n 5000 --start 200000 --rows review -o $(POLICY)/review.jsonl
 	$(BIN)/genprm synth world valid -n 300 --rows policy -o $(POLICY)/valid.jsonl
-	$(TRAIN_POLICY) --new small --updates 1300 --output $(POLICY)/strong
+	$(TRAIN_POLICY) --new small --updates 1600 --output $(POLICY)/strong
 	$(TRAIN_POLICY) --new mini --updates 700 --output $(POLICY)/middle
 	$(TRAIN_POLICY) --new micro --updates 300 --output $(POLICY)/weak
 

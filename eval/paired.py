@@ -34,7 +34,9 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """F1 of one predictor, on the rows and on every resample of them; nothing where a class has no rows."""
+    """F1 of one predictor, on the rows and on every resample of them; nothing where a class has no rows.
+
+    With :func:`shares` it is the share of hits that stands here."""
 
     f1: float | None
     draws: Sequence[float]
@@ -42,11 +44,15 @@ class Estimate:
     def measure(self) -> Measure:
         return Measure(self.f1, interval(self.draws))
 
+    def less(self, other: "Estimate") -> "Estimate":
+        """The difference as an estimate of its own, of which differences can be taken again."""
+        if self.f1 is None or other.f1 is None:
+            return Estimate(None, ())
+        return Estimate(self.f1 - other.f1, [a - b for a, b in zip(self.draws, other.draws, strict=True)])
+
     def minus(self, other: "Estimate") -> Measure:
         """The difference, from the same resamples on both sides."""
-        if self.f1 is None or other.f1 is None:
-            return Measure(None, None)
-        return Measure(self.f1 - other.f1, interval([a - b for a, b in zip(self.draws, other.draws, strict=True)]))
+        return self.less(other).measure()
 
 
 def estimate(
@@ -63,6 +69,18 @@ def estimate(
     sizes = [len(columns) for columns in predictors.values()]
     means = [_means(totals_, len(errors), len(corrects), sizes) for totals_ in totals]
     return {name: Estimate(own[0], own[1:]) for name, own in zip(predictors, zip(*means, strict=True), strict=True)}
+
+
+def shares(columns: Mapping[K, Hits], *, seed: int = 0, resamples: int = RESAMPLES) -> dict[K, Estimate]:
+    """Shares of hits in place of F1: every column by its name, all on the same resamples of all rows."""
+    rows = [sum(hit << (_BITS * i) for i, hit in enumerate(row)) for row in zip(*columns.values(), strict=True)]
+    if not rows:
+        return {name: Estimate(None, ()) for name in columns}
+    random, n, width = Random(seed), len(rows), len(columns)
+    totals = [sum(rows), *(sum(random.choices(rows, k=n)) for _ in range(resamples))]
+    counts = [struct.unpack(f"<{width}I", total.to_bytes(4 * width, "little")) for total in totals]
+    found = zip(columns, zip(*counts, strict=True), strict=True)
+    return {name: Estimate(own[0] / n, [count / n for count in own[1:]]) for name, own in found}
 
 
 _BITS = 32

@@ -18,9 +18,9 @@ from genprm.eval.world_votes import RULES
 
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
 """Text stays text in SVG files, and the same report gives the same file."""
-_GREYS = ("0.0", "0.35", "0.55", "0.75")
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D")
+GREYS = ("0.0", "0.35", "0.55", "0.75")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
 _FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
 _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
@@ -57,7 +57,7 @@ def votes(report: WorldReport) -> Figure:
                 _vote_line(axes, arm, rule, i)
             _vote_axes(axes, rule, report)
         panels[0].set_ylabel("F1 (%)")
-        panels[0].set_ylim(*_span([point.f1 for arm in report.arms for point in arm.votes]))
+        panels[0].set_ylim(*span([point.f1 for arm in report.arms for point in arm.votes]))
         _legend(figure, panels[0], report)
     return figure
 
@@ -72,9 +72,9 @@ def _vote_line(axes: Axes, arm: Arm, rule: str, i: int) -> None:
         values,
         yerr=errors([point.f1 for point in points]),
         label=arm.name,
-        color=_GREYS[i % 4],
-        linestyle=_LINES[i % 4],
-        marker=_MARKERS[i % 4],
+        color=GREYS[i % 4],
+        linestyle=LINES[i % 4],
+        marker=MARKERS[i % 4],
         markersize=4,
         capsize=2,
         elinewidth=0.8,
@@ -205,7 +205,7 @@ def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
 
 
-def _span(measures: Sequence[Measure]) -> tuple[float, float]:
+def span(measures: Sequence[Measure]) -> tuple[float, float]:
     """From below the lowest interval to above the highest, in percent; ten points at least: noise is to look small."""
     ends = [100 * end for m in measures if m.interval for end in (m.interval.low, m.interval.high)] or [0.0, 100.0]
     low, high = min(ends), max(ends)

@@ -15,6 +15,7 @@ from typing import Any
 from genprm import __version__
 from genprm.cli_data import checking, importing
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_refine import refine_options, refining
 from genprm.cli_synth import pipeline
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"genprm {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
+    refine_options(
+        _add(commands, "refine", "genprm.refine_command:command", "critique, revision, critique: solutions made better")
+    )
     _add_eval(commands)
     _add_synth(commands)
     _add_sandbox(commands)
@@ -147,6 +151,7 @@ def _add_eval(commands: Any) -> None:
     _add_policy(benchmarks)
     _add_labels(benchmarks)
     _add_synthesis(benchmarks)
+    _add_refine(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -254,6 +259,28 @@ def _add_labels(benchmarks: Any) -> None:
     )
     parser.add_argument("--resamples", type=int, default=500, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+
+
+def _add_refine(benchmarks: Any) -> None:
+    parser = _add(
+        benchmarks,
+        "refine",
+        "genprm.eval.refine:command",
+        "what turns of critique and revision are worth, against no code, no critic, and resampling",
+    )
+    generated(parser, 300)
+    parser.add_argument("--data", metavar="FILE", help="rows with problem and answer, instead of generated problems")
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=["critic", "no-code", "self", "resample"],
+        choices=["critic", "no-code", "self", "resample"],
+        metavar="NAME",
+        help="%(choices)s (default: all)",
+    )
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/refine-… by configuration)")
+    parser.add_argument("--retry-failed", action="store_true", help="refine again what an engine failed on")
+    refining(parser)
     parser.set_defaults(resumable=True)
 
 
@@ -276,7 +303,7 @@ def _add_synth(commands: Any) -> None:
         choices=Listed("genprm.synth.command:ROWS"),
         metavar="KIND",
         help="%(choices)s: as those of ProcessBench, with the truth of each step (default), or conversations for "
-        "genprm train critic and genprm train policy",
+        "genprm train critic and (policy, revise, review) genprm train policy",
     )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
     pipeline(kinds, _add)

@@ -186,12 +186,12 @@ def critic_of(args: argparse.Namespace) -> AbstractAsyncContextManager[Critic]:
 
 def engine_options_of(args: argparse.Namespace) -> dict[str, str]:
     """The engine's own options."""
-    return dict(map(_option, args.engine_option))
+    return parse_options(args.engine_option)
 
 
 def options_of(args: argparse.Namespace) -> dict[str, str]:
     """The fields of the protocol that the options set."""
-    return dict(map(_option, args.option))
+    return parse_options(args.option)
 
 
 def config_of(critic: Critic, args: argparse.Namespace, solutions: Sequence[Solution]) -> dict[str, Any]:
@@ -238,6 +238,11 @@ def chosen(
         if seen[solution.source] <= args.limit:
             first.append(solution)
     return first
+
+
+def parse_options(options: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` each."""
+    return dict(map(_option, options))
 
 
 def _option(text: str) -> tuple[str, str]:

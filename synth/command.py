@@ -9,12 +9,15 @@ from typing import Any
 
 from genprm.errors import ConfigError
 from genprm.runs import write_whole
+from genprm.synth.world.revisions import review_rows, revise_rows
 from genprm.synth.world.rows import critic_rows, policy_rows, solution_rows
 
 ROWS: Mapping[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "solutions": solution_rows,
     "critic": critic_rows,
     "policy": policy_rows,
+    "revise": revise_rows,
+    "review": review_rows,
 }
 
 

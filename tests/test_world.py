@@ -17,15 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from genprm.answers import boxed
 from genprm.cli import main
 from genprm.inputs import read_solutions
 from genprm.protocols.genprm import ABLATIONS, code_blocks, format_output
+from genprm.protocols.policy import read_review
 from genprm.runs import write_whole
 from genprm.sandbox import Sandbox
 from genprm.synth.command import ROWS
 from genprm.synth.world import FIRST_KINDS, KINDS, SPLITS, Example, example, examples
 from genprm.synth.world.faults import slipped
 from genprm.synth.world.relations import RELATIONS
+from genprm.synth.world.revisions import review_rows, revise_rows
 from genprm.synth.world.rows import critic_rows, policy_rows
 from genprm.synth.world.solutions import revise, without_computation
 from genprm.synth.world.teacher import MODES, conversation
@@ -410,3 +413,32 @@ def test_choices_of_the_command_are_those_of_its_tables(
     said = capsys.readouterr().err
     assert option in said
     assert f"(choose from {', '.join(map(repr, table))})" in said
+
+
+def test_rows_of_revisions_and_reviews() -> None:
+    revised, reviewed = list(revise_rows("valid", 60)), list(review_rows("valid", 60))
+    assert revised == [*revise_rows("valid", 30), *revise_rows("valid", 30, 30)]
+    for row in revised:
+        _, attempt, critique, answer = (message["content"] for message in row["messages"])
+        named = int(critique.split()[1]) - 1
+        assert critique.startswith(f"Paragraph {named + 1} is wrong")
+        steps, better = attempt.split("\n\n"), answer.split("\n\n")
+        assert better[:named] == steps[:named], "what was right stays"
+        assert better[named] != steps[named]
+        assert row["kind"]
+    assert {"Check:" in row["messages"][2]["content"] for row in revised} == {True, False}
+    assert any("It should be" in row["messages"][2]["content"] for row in revised)
+    for index, row in enumerate(reviewed):
+        said = row["messages"][-1]["content"]
+        n_steps = row["messages"][1]["content"].count("\n\n") + 1
+        found = read_review(said, n_steps)
+        assert found is not None
+        assert (found == NO_ERROR) == (index % 2 == 0)
+    assert not {row["id"] for row in revised} & {row["id"] for row in reviewed}
+
+
+def test_a_revision_ends_in_the_right_answer() -> None:
+    for row in revise_rows("valid", 40):
+        index = int(row["id"].rsplit("-", 1)[1])
+        answers = {str(example("valid", index, level, kind="").problem.answer) for level in (None, 4, 5)}
+        assert boxed(row["messages"][-1]["content"]) in answers

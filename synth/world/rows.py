@@ -117,27 +117,28 @@ def asked_to_solve(made: Example) -> tuple[Message, ...]:
 def asked_to_revise(made: Example) -> tuple[Message, ...]:
     """The conversation in which it mends the example's wrong solution, after a true critique of its first error."""
     first = made.solution.first_error or 0
-    said = feedback(first, made.steps[first].text, _critique(made, first))
-    return revise(made.problem.text, _joined(made.steps), said)
+    said = feedback(first, made.steps[first].text, true_critique(made.problem, made.steps, first))
+    return revise(made.problem.text, joined(made.steps), said)
 
 
 def _solved(rng: random.Random, made: Example) -> str:
-    return _joined(solutions.revise(rng, made.problem, made.steps, 0))
+    return joined(solutions.revise(rng, made.problem, made.steps, 0))
 
 
 def _revised(rng: random.Random, made: Example) -> str:
-    return _joined(solutions.revise(rng, made.problem, made.steps, made.solution.first_error or 0))
+    return joined(solutions.revise(rng, made.problem, made.steps, made.solution.first_error or 0))
 
 
-def _critique(made: Example, at: int) -> Rationale:
+def true_critique(problem: WorldProblem, steps: Sequence[Step], at: int) -> Rationale:
     """What a critic who is right says of a step."""
     known: set[int] = set()
-    for step in made.steps[:at]:
-        known.update(needed_for(made.problem, step.place, known))
-    check = make_check(made.problem, made.steps[at], known)
-    said = analyse(made.problem, made.steps[at], known)
+    for step in steps[:at]:
+        known.update(needed_for(problem, step.place, known))
+    check = make_check(problem, steps[at], known)
+    said = analyse(problem, steps[at], known)
     return Rationale(0, "ok", analysis=said, checks=(Check(check.code, Result("ok", stdout=check.output)),))
 
 
-def _joined(steps: Sequence[Step]) -> str:
+def joined(steps: Sequence[Step]) -> str:
+    """The text of a solution."""
     return "\n\n".join(step.text for step in steps)

@@ -156,6 +156,20 @@ def write_solution(
     return solver.steps
 
 
+def write_sloppily(rng: random.Random, problem: WorldProblem, kinds: Sequence[str], share: float) -> list[Step]:
+    """Steps as a weak policy writes them: any of them may have a fault, or be one that nobody needs."""
+    solver = Solver(problem, rng, rng.choice(("*", "*", "×")), terse=0)
+    order = order_of(rng, problem)
+    extra = [at for at, q in enumerate(problem.quantities) if at not in problem.needed() and not q.given]
+    if extra and rng.random() < share:
+        order.insert(rng.randrange(len(order)), rng.choice(extra))
+    for place in order:
+        if not solver.worked(place, rng.choice(kinds) if rng.random() < share else ""):
+            solver.worked(place)
+    close(rng, solver)
+    return solver.steps
+
+
 def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -> Step:
     """The step with its value alone, where it is as right or wrong by that; else as it is."""
     quantity = problem.quantities[step.place]

@@ -1,0 +1,230 @@
+"""critique -> revision -> critique, and resampling, which it is measured against.
+
+What counts as better is the reviewer's score; a reviewer that gives none (self-refine) is taken at its word, so that
+the last version that can be read leads. Nothing here raises but ``EngineLost``: what goes wrong is a version's state or
+the outcome.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from genprm.answers import boxed, same_number
+from genprm.policy import Policy
+from genprm.protocols.policy import JOINT
+from genprm.refining import Draft, Outcome, Refinement, RefinePlan, Review, Version, changes
+from genprm.reviewers import Reviewer
+from genprm.types import Problem, Solution, Usage
+
+_UNUSABLE = ("empty", "too_long", "engine_error")
+"""States of a first draft that leave nothing to refine."""
+
+
+First = Solution | Draft | None
+"""What is there at the start: somebody's solution, one that a policy was asked for before, or nothing yet."""
+
+
+async def refine(
+    problem: Problem, first: First, policy: Policy, reviewer: Reviewer, plan: RefinePlan, id: str = ""
+) -> Refinement:
+    """Refine ``first``, or what the policy writes where there is none.
+
+    Raises:
+        ConfigError: a plan that makes no sense.
+        EngineLost: an engine has gone, and there is no use in going on.
+    """
+    plan.require_sound()
+    began = time.perf_counter()
+    work = _Work(policy, reviewer, plan, problem, id)
+    outcome = await work.run(first)
+    versions = tuple(work.versions)
+    return Refinement(id, problem, policy.name, reviewer.name, plan, outcome, versions, time.perf_counter() - began)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One refinement under way."""
+
+    policy: Policy
+    reviewer: Reviewer
+    plan: RefinePlan
+    problem: Problem
+    id: str
+    versions: list[Version] = field(default_factory=list)
+
+    async def run(self, first: First) -> Outcome:
+        draft = await _first(first, self.policy, self.problem, self.id)
+        if draft.state in _UNUSABLE:
+            self._add(0, draft, None, 1, None)
+            return "policy_failed" if draft.state == "engine_error" else "unreadable"
+        self._add(0, draft, None, 1, await self._reviewed(draft, 0))
+        for turn in range(1, self.plan.turns + 1):
+            if ended := self._ended() or await self._turn(turn):
+                return ended
+        return self._ended() or "turns"
+
+    def _ended(self) -> Outcome | None:
+        """Why there is no use in another turn, if there is none."""
+        said = self._base.review
+        if said is None or said.failed:
+            return "reviewer_failed"
+        if said.accepted:
+            return "accepted"
+        if not said.feedback:
+            return "no_verdict"
+        spent = sum((version.spent for version in self.versions), Usage()).completion_tokens
+        return "tokens" if self.plan.tokens is not None and spent >= self.plan.tokens else None
+
+    async def _turn(self, turn: int) -> Outcome | None:
+        base = self._base
+        assert base.review is not None
+        keep = max(base.review.first_error or 0, 0) if self.plan.scope == "error" else 0
+        draft, tries = await self._drafted(turn, base, base.review, keep)
+        review = await self._reviewed(draft, turn) if draft.state == "ok" else None
+        self._add(turn, draft, self.versions.index(base), tries, review)
+        if draft.state == "engine_error":
+            return "policy_failed"
+        if review is not None and review.failed:
+            return "reviewer_failed"
+        return "unchanged" if draft.state == "repeated" else None
+
+    async def _drafted(self, turn: int, base: Version, review: Review, keep: int) -> tuple[Draft, int]:
+        """The first draft that can be read and is new, or the last; and how many there were."""
+        usage = Usage()
+        for number in range(1, self.plan.tries + 1):
+            draft = await self.policy.revise(base.solution, review.feedback, keep, f"{turn} {number}")
+            usage += draft.usage
+            if any(draft.steps == version.solution.steps for version in self.versions):
+                draft = replace(draft, state="repeated")
+            if draft.state in ("ok", "engine_error", "too_long"):
+                break
+        return replace(draft, usage=usage), number
+
+    async def _reviewed(self, draft: Draft, turn: int) -> Review:
+        return await self.reviewer.review(self._solution(draft), turn)
+
+    @property
+    def _base(self) -> Version:
+        """What is revised next."""
+        reviewed = [version for version in self.versions if version.review is not None]
+        leader = self.versions[-1].leader
+        if self.plan.base == "last" or leader is None:
+            return (reviewed or self.versions)[-1]
+        return self.versions[leader]
+
+    def _add(self, turn: int, draft: Draft, base: int | None, tries: int, review: Review | None) -> None:
+        solution = self._solution(draft)
+        changed = changes(self.versions[base].solution.steps, draft.steps) if base is not None else ()
+        version = Version(
+            turn, solution, draft.state, None, draft.answer, base, changed, tries, review, draft.usage, draft.error
+        )
+        self.versions.append(replace(version, leader=self._leader(version)))
+
+    def _leader(self, version: Version) -> int | None:
+        """Which is the best, now that ``version`` has come."""
+        at = len(self.versions)
+        if not self.versions:
+            return at if version.state not in _UNUSABLE else None
+        leader = self.versions[-1].leader
+        if version.state != "ok" or version.review is None or version.review.failed:
+            return leader
+        if leader is None:
+            return at
+        before = self.versions[leader].review
+        return at if _better(version.review, before, self.plan.margin) else leader
+
+    def _solution(self, draft: Draft) -> Solution:
+        return Solution(self.problem, draft.steps, self.id, generator=self.policy.name)
+
+
+def _better(review: Review, before: Review | None, margin: float) -> bool:
+    """Whether a later version takes the lead. Without scores on both sides it does: nobody can compare them."""
+    if before is None or before.score is None:
+        return True
+    return review.score is not None and review.score > before.score + margin
+
+
+async def _first(first: First, policy: Policy, problem: Problem, id: str, sample: int = 0) -> Draft:
+    if isinstance(first, Draft):
+        return first
+    return await policy.solve(problem, id, sample) if first is None else given(first)
+
+
+def given(solution: Solution) -> Draft:
+    """A solution that is there already."""
+    if not "".join(solution.steps).strip():
+        return Draft((), "empty")
+    answer = boxed(JOINT.join(solution.steps))
+    return Draft(solution.steps, "ok" if answer else "no_answer", answer)
+
+
+# --- resampling ----------------------------------------------------------------------------------------------------
+
+Same = Callable[[str, str], bool]
+"""Whether two answers are the same."""
+
+
+def same_answer(one: str, other: str) -> bool:
+    """The same number, or the same text."""
+    return one == other or same_number(one, other)
+
+
+async def resample(
+    problem: Problem,
+    first: First,
+    policy: Policy,
+    plan: RefinePlan,
+    id: str = "",
+    budgets: Sequence[int] = (),
+    same: Same = same_answer,
+) -> Refinement:
+    """Fresh solutions instead of revisions, and a majority among their answers: what the same tokens buy without a
+    reviewer.
+
+    ``budgets``: for each turn, of the tokens that may be written up to its end; without them ``plan.tokens``, and
+    without that one sample a turn. The leader is the first with the most frequent answer; of equally frequent answers
+    the one that came first counts.
+    """
+    plan.require_sound()
+    began = time.perf_counter()
+    budgets = budgets or ((plan.tokens,) * plan.turns if plan.tokens else ())
+    versions: list[Version] = []
+    outcome: Outcome = "samples"
+    for turn in range(plan.turns + 1):
+        while outcome == "samples" and _affordable(versions, turn, budgets):
+            draft = await _first(None if versions else first, policy, problem, id, len(versions))
+            solution = Solution(problem, draft.steps, id, generator=policy.name)
+            version = Version(turn, solution, draft.state, None, draft.answer, usage=draft.usage, error=draft.error)
+            versions.append(version)
+            versions[-1] = replace(version, leader=majority(versions, same))
+            outcome = "policy_failed" if draft.state == "engine_error" else outcome
+    return Refinement(id, problem, policy.name, "resample", plan, outcome, tuple(versions), time.perf_counter() - began)
+
+
+def _affordable(versions: Sequence[Version], turn: int, budgets: Sequence[int]) -> bool:
+    """Whether another sample is drawn in this turn. The first solution is turn 0, and free where it was given."""
+    if not versions or turn == 0 or not budgets:
+        return len(versions) <= turn if versions else True
+    if len(versions) >= MOST_SAMPLES:
+        return False
+    return sum(version.usage.completion_tokens for version in versions) < budgets[turn - 1]
+
+
+MOST_SAMPLES = 1000
+"""A policy that writes nothing would never use up its tokens."""
+
+
+def majority(versions: Sequence[Version], same: Same = same_answer) -> int | None:
+    """The first version with the most frequent answer; without any answer the first that has a text."""
+    firsts: list[int] = []
+    votes: Counter[int] = Counter()
+    for at, version in enumerate(versions):
+        if version.answer:
+            alike = next((f for f in firsts if same(versions[f].answer or "", version.answer)), None)
+            if alike is None:
+                firsts.append(alike := at)
+            votes[alike] += 1
+    if votes:
+        return max(firsts, key=lambda f: (votes[f], -f))
+    return next((at for at, version in enumerate(versions) if version.solution.steps), None)
