@@ -14,7 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
-from genprm.cli_training import training
+from genprm.cli_training import heads, training
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -279,7 +279,7 @@ def _add_bench(commands: Any) -> None:
 
 
 def _add_train(commands: Any) -> None:
-    text = "train a critic or a policy, from nothing or from a model"
+    text = "train a critic, a policy or heads, from nothing or from a model"
     parser = commands.add_parser("train", help=text, description=text[0].upper() + text[1:] + ".")
     tasks = parser.add_subparsers(title="tasks", required=True, metavar="TASK")
     critic = _add(tasks, "critic", "genprm.training.command:train", "train a critic on conversations with rationales")
@@ -295,6 +295,7 @@ def _add_train(commands: Any) -> None:
     for task in (critic, policy):
         task.set_defaults(resumable=True)
         training(task)
+    heads(_add(tasks, "head", "genprm.training.head_command:train", "train heads that score steps, on values of them"))
 
 
 if __name__ == "__main__":

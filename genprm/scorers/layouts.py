@@ -1,6 +1,6 @@
 """How published discriminative reward models want a solution to be written, and where they are read.
 
-``qwen``      Qwen2.5-Math-PRM (Zhang et al., arXiv 2501.07301): a chat whose last turn has ``<extra_0>`` after each step
+``qwen``      Qwen2.5-Math-PRM (Zhang et al., arXiv 2501.07301): a chat with ``<extra_0>`` behind each step
 ``skywork``   Skywork-o1-Open-PRM: problem, then line after line; read at the line end that ends a step
 ``tokens``    token classification as TRL's PRMTrainer writes it: problem, then steps that end in a separator
 ``shepherd``  Math-Shepherd (Wang et al., arXiv 2312.08935): ``Step k: … ки``; ``+`` against ``-`` at ``ки``
