@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_rank import best_of_n, ranking
 from genprm.cli_training import heads, training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_bench(commands)
     _add_train(commands)
+    ranking(_add(commands, "rank", "genprm.rank_command:rank", "choose one of several solutions of a problem"))
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -134,10 +136,16 @@ def _add_eval(commands: Any) -> None:
     )
     rows(bench)
     bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
+    bench.add_argument(
+        "--scorer",
+        metavar="SPEC",
+        help="head:FOLDER or prm:MODEL instead of the critic: steps are wrong below --threshold",
+    )
     recipe(bench)
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
     _add_policy(benchmarks)
+    best_of_n(_add(benchmarks, "bon", "genprm.eval.bon:command", "best of N by every scorer, next to votes"))
     scores = _add(
         benchmarks,
         "scores",

@@ -256,8 +256,8 @@ def test_the_critic_scores_by_its_rewards() -> None:
     wrong = Solution(Problem("What is 2 + 3, times 4?"), ("2 + 3 = 6", "6 * 4 = 24"), id="b")
 
     async def run() -> list[Scores]:
-        critic = {"n": 3, "stopping": "none", "sandbox_level": "process"}
-        async with open_scorer("critic:symbolic", critic=critic) as scorer:
+        async with open_scorer("critic:symbolic,n=3,stopping=none", sandbox_level="process") as scorer:
+            assert scorer.name == "critic:symbolic,n=3,stopping=none"
             return await scorer.score([right, wrong, Solution(Problem("x"), ())])
 
     good, bad, empty = asyncio.run(run())

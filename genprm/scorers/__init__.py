@@ -5,6 +5,8 @@
 ``head:FOLDER``     heads that ``genprm train head`` wrote: outcome, process, progress
 ``prm:MODEL``       a published discriminative reward model, a folder or a name on the hub
 ==================  ======================================================================================
+
+Options go behind the name: ``critic:nano,n=8``, ``prm:MODEL,layout=qwen,device=cuda``.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -21,23 +23,34 @@ __all__ = ["SCORERS", "Scorer", "Scores", "open_scorer"]
 
 
 @asynccontextmanager
-async def open_scorer(
-    spec: str, *, options: Mapping[str, str] | None = None, critic: Mapping[str, Any] | None = None
-) -> AsyncIterator[Scorer]:
+async def open_scorer(spec: str, *, options: Mapping[str, str] | None = None, **critic: Any) -> AsyncIterator[Scorer]:
     """The scorer of that name, closed at the end.
 
-    ``options`` are those of a model, as words: keyword arguments of :func:`genprm.scorers.head.load` and
-    :func:`genprm.scorers.prm.load`; ``critic`` are keyword arguments of :func:`genprm.api.open_critic`.
+    ``options`` are words, as those behind the name: keyword arguments of :func:`genprm.scorers.head.load`,
+    :func:`genprm.scorers.prm.load` and :func:`genprm.api.open_critic`. ``critic`` are further ones of the last, of
+    their own types.
 
     Raises:
         ConfigError: no scorer has that name, the model cannot be loaded, or an option does not fit.
         MissingExtra: it needs a package that is not installed.
         EngineError: the critic's engine cannot be reached.
     """
+    name, behind = _parted(spec)
     async with AsyncExitStack() as stack:
-        scorer = await _made(spec, dict(options or {}), dict(critic or {}), stack)
+        scorer = await _made(name, behind | dict(options or {}), critic, stack)
+        scorer.name = spec
         stack.push_async_callback(scorer.close)
         yield scorer
+
+
+def _parted(spec: str) -> tuple[str, dict[str, str]]:
+    """The name, and the options behind it. A comma that no option follows belongs to the name."""
+    parts = spec.split(",")
+    at = len(parts)
+    while at > 1 and "=" in parts[at - 1]:
+        at -= 1
+    pairs = (part.partition("=") for part in parts[at:])
+    return ",".join(parts[:at]), {name.strip(): value for name, _, value in pairs}
 
 
 async def _made(spec: str, options: dict[str, str], critic: dict[str, Any], stack: AsyncExitStack) -> Scorer:
@@ -47,9 +60,8 @@ async def _made(spec: str, options: dict[str, str], critic: dict[str, Any], stac
         from genprm.api import open_critic
         from genprm.scorers.critic import CriticScorer
 
-        if options:
-            raise ConfigError(f"scorer {spec!r} takes no options of a model")
-        return CriticScorer(spec, await stack.enter_async_context(open_critic(rest, **critic)))
+        typed = keywords(open_critic, options, spec, reserved=("engine_options", "options", "limits"))
+        return CriticScorer(spec, await stack.enter_async_context(open_critic(rest, **(critic | typed))))
     if kind == "head" and rest:
         from genprm.scorers import head
 
