@@ -12,11 +12,11 @@ from genprm.eval.paired import Measure
 from genprm.eval.world_report import Arm, WorldReport
 from genprm.eval.world_votes import RULES
 
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
 """Text stays text in SVG files, and the same report gives the same file."""
-_GREYS = ("0.0", "0.35", "0.55", "0.75")
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D")
+GREYS = ("0.0", "0.35", "0.55", "0.75")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
 _FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
 _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
@@ -32,7 +32,7 @@ def save_all(report: WorldReport, folder: Path) -> list[Path]:
 
 def save(figure: Figure, path: Path) -> Path:
     """In the format that the end of the name says."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         figure.savefig(path, dpi=150, metadata=dated.get(path.suffix))
     return path
@@ -45,7 +45,7 @@ def has_votes(report: WorldReport) -> bool:
 
 def votes(report: WorldReport) -> Figure:
     """F1 over votes with intervals, a line per ablation, a panel per way to count them."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         panels = figure.subplots(1, len(RULES), sharey=True)
         for axes, rule in zip(panels, RULES, strict=True):
@@ -66,11 +66,11 @@ def _vote_line(axes: Axes, arm: Arm, rule: str, i: int) -> None:
     axes.errorbar(
         places,
         values,
-        yerr=_errors([point.f1 for point in points]),
+        yerr=errors([point.f1 for point in points]),
         label=arm.name,
-        color=_GREYS[i % 4],
-        linestyle=_LINES[i % 4],
-        marker=_MARKERS[i % 4],
+        color=GREYS[i % 4],
+        linestyle=LINES[i % 4],
+        marker=MARKERS[i % 4],
         markersize=4,
         capsize=2,
         elinewidth=0.8,
@@ -94,7 +94,7 @@ def kinds(report: WorldReport) -> Figure:
     scores = [{score.split: score for score in arm.kinds} for arm in report.arms]
     order = sorted(scores[0], key=lambda kind: scores[0][kind].error_accuracy or 0.0)
     height = 0.8 / len(scores)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 1.2 + len(order) * (0.16 + 0.16 * len(scores))), layout="constrained")
         axes = figure.subplots()
         for i, (arm, by_kind) in enumerate(zip(report.arms, scores, strict=True)):
@@ -103,7 +103,7 @@ def kinds(report: WorldReport) -> Figure:
                 [place + 0.4 - (i + 0.5) * height for place in range(len(order))],
                 [100 * (each.value or 0.0) for each in found],
                 height,
-                xerr=_errors(found),
+                xerr=errors(found),
                 label=arm.name,
                 color=_FILLS[i % 4],
                 edgecolor="0.2",
@@ -126,7 +126,7 @@ def confusion(report: WorldReport) -> Figure:
     columns = min(len(arms), 2)
     rows = -(-len(arms) // columns)
     side = 0.9 + 0.34 * len(arms[0].confusion)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=((side + 0.4) * columns, (side + 0.3) * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for axes, arm in zip(panels, arms, strict=False):
@@ -168,7 +168,7 @@ def _span(measures: Sequence[Measure]) -> tuple[float, float]:
     return max(low - margin, -1.0), min(high + margin, 101.0)
 
 
-def _errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
+def errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
     """Distances from the figures down and up to the ends of their intervals, in percent."""
     known = [(each.value or 0.0, each.interval or Interval(each.value or 0.0, each.value or 0.0)) for each in measures]
     # A mean of F1 may lie a hair outside of the interval of one that hardly varies.
