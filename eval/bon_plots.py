@@ -65,7 +65,7 @@ def _votes(report: BonReport) -> Figure:
 def _line(axes: Axes, places: Sequence[float], found: Sequence[Measure], name: str, i: int) -> None:
     values = [100 * (measure.value or 0.0) for measure in found]
     look = {"color": GREYS[i % 4], "linestyle": LINES[i % 4], "marker": MARKERS[(i + i // 4) % 4]}
-    axes.errorbar(places, values, yerr=errors(found), label=name, markersize=4, capsize=2, elinewidth=0.8, **look)  # type: ignore[arg-type]
+    axes.errorbar(places, values, yerr=errors(found), label=name, markersize=4, capsize=2, elinewidth=0.8, **look)
 
 
 def _finish(figure: Figure, axes: Axes, *, logarithmic: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genprm.eval.bon_stats import Chooser, Draws, accuracy, bootstrap, candidate_sets, sizes
+from genprm.eval.bon_stats import Chooser, Draws, accuracy, bootstrap, candidate_sets, pass_at, sizes
 from genprm.eval.paired import Measure
 from genprm.eval.report import Bootstrap
 from genprm.eval.world_votes import sizes as vote_sizes

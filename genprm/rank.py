@@ -157,7 +157,7 @@ async def score_groups(groups: Sequence[Group], scorer: Scorer) -> list[tuple[Sc
 def choices(ranked: Ranked, rule: Rule) -> dict[str, Choice]:
     """By each way of choosing: ``majority``, and where there are scores ``best`` and ``weighted``."""
     found = {"majority": majority(ranked.answers)}
-    if ranked.scores:
+    if ranked.scores or not ranked.group.candidates:
         scores = [aggregate(one, rule) for one in ranked.scores]
         found |= {"best": best(scores, ranked.answers), "weighted": weighted(scores, ranked.answers)}
     return found

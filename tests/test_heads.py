@@ -23,6 +23,7 @@ import torch
 from genprm.cli import main
 from genprm.errors import ConfigError, InputError
 from genprm.scorers import Scores, open_scorer
+from genprm.scorers.head import Kind
 from genprm.training.head_options import HeadOptions
 from genprm.training.heads import losses
 from genprm.training.values import Target, read_valuations, with_best_of, with_prover
@@ -144,7 +145,7 @@ def test_the_loss_is_the_binomial_likelihood() -> None:
 
 @pytest.mark.parametrize("cross_entropy", [False, True])
 def test_the_advantage_loss_is_least_at_the_truth(cross_entropy: bool) -> None:
-    kinds = ("progress", "confidence")
+    kinds: tuple[Kind, ...] = ("progress", "confidence")
     values, weights = torch.tensor([[-0.4, 0.0]]), torch.tensor([[1.0, 0.0]])
     at = {
         a: float(losses(torch.tensor([[a, 0.0]]).atanh(), values, weights, kinds, cross_entropy)[0])
@@ -154,7 +155,7 @@ def test_the_advantage_loss_is_least_at_the_truth(cross_entropy: bool) -> None:
 
 
 def test_confidence_learns_whether_the_advantage_is_near() -> None:
-    kinds = ("progress", "confidence")
+    kinds: tuple[Kind, ...] = ("progress", "confidence")
     values, weights = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
 
     def loss(guess: float, sure: float) -> float:

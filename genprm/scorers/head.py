@@ -56,7 +56,7 @@ class Heads:
     tolerance: float = TOLERANCE
 
 
-class HeadModel(nn.Module):
+class HeadModel(nn.Module):  # type: ignore[misc]
     """A body, and one linear layer with a column for each kind."""
 
     def __init__(self, body: Any, columns: int) -> None:

@@ -87,7 +87,8 @@ def turns(tokenizer: Any) -> Encode:
 
     def encode(solution: Solution) -> Reading:
         said: list[tuple[str, str]] = []
-        places, ids = [], list[int]()
+        places: list[int] = []
+        ids: list[int] = []
         for n, step in enumerate(solution.steps):
             said += [("user", step if n else f"{solution.problem.text} {step}"), ("assistant", GOOD)]
             before, ids = ids, _ids(tokenizer, _rendered(tokenizer, said))

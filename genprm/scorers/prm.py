@@ -45,7 +45,7 @@ class QwenRewardModel(Qwen2PreTrainedModel):  # type: ignore[misc]
         self.post_init()
 
 
-class _ValueHead(nn.Module):
+class _ValueHead(nn.Module):  # type: ignore[misc]
     def __init__(self, size: int) -> None:
         super().__init__()
         self.summary = nn.Linear(size, 1)
@@ -124,7 +124,7 @@ def _loaded(layout: Layout, source: str, dtype: torch.dtype) -> Any:
 def _parts(layout: Layout, net: Any, tokenizer: Any, separator: str, device: str, window: int | None) -> Parts:
     def body(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         out = states(input_ids=ids, attention_mask=mask)
-        return out.logits if layout == "tokens" else out.last_hidden_state  # type: ignore[no-any-return]
+        return out.logits if layout == "tokens" else out.last_hidden_state
 
     states = net if layout == "tokens" else net.base_model
     encode = {"qwen": layouts.qwen, "skywork": layouts.skywork, "shepherd": layouts.shepherd, "turns": layouts.turns}
