@@ -1,7 +1,7 @@
 """``genprm eval bon``: what a scorer is worth for choosing among N solutions, next to votes over their answers.
 
 Candidates come from a file, or a policy solves problems, those of a file or of the world. The run folder keeps
-candidates and scores, so that a killed run goes on, and another scorer can be added to a run by the same command.
+candidates and scores, so that a killed run goes on, and a further ``--scorer`` adds to what a run has.
 """
 
 import argparse

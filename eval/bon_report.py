@@ -200,7 +200,7 @@ def _point(key: Key, found: Draws, rows: Sequence[Ranked], scored: Scored) -> Po
 
 
 def _differences(draws: Mapping[Key, Draws]) -> list[Difference]:
-    """Every method against majority, against the mean of single candidates, and against best by an outcome head."""
+    """Every method against majority, and against the best by an outcome head."""
     outcomes = {method for method, _ in draws if method.endswith(" · outcome · best")}
     found = []
     for (method, n), own in draws.items():

@@ -105,7 +105,7 @@ def weighted(weights: Sequence[float | None], groups: Sequence[int]) -> Choice:
         return Choice(None, 0)
     top = max(votes.values())
     tied = [group for group, vote in votes.items() if math.isclose(vote, top, rel_tol=1e-9)]
-    winner = min(tied, key=lambda group: (-_members(groups, group), group))
+    winner = min(tied, key=lambda group: (-_members(groups, group), groups.index(group)))
     own = [(-weight, n) for n, weight in enumerate(weights) if groups[n] == winner and weight is not None]
     return Choice(min(own)[1], len(tied))
 

@@ -57,7 +57,8 @@ def test_ties_go_to_the_answer_that_more_share_and_then_to_the_first() -> None:
     assert best([0.9, 0.9], [0, 1]) == Choice(0, 2)
     assert best([None, 0.1], [0, 0]) == Choice(1, 1)
     assert best([None, None], [0, 0]) == Choice(None, 0)
-    assert majority([1, 0, 0, 1]) == Choice(1, 2)
+    assert majority([1, 0, 0, 1]) == Choice(0, 2)
+    assert weighted([0.5, 0.5], [7, 3]) == Choice(0, 2), "numbers of answers say nothing"
     assert weighted([0.5, 0.5, 1.0], [0, 0, 1]) == Choice(0, 2)
 
 
