@@ -15,9 +15,10 @@ from typing import Any
 from genprm import __version__
 from genprm.cli_data import checking, importing
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_rank import best_of_n, ranking
 from genprm.cli_refine import refine_options, refining
 from genprm.cli_synth import pipeline
-from genprm.cli_training import training
+from genprm.cli_training import heads, training
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_bench(commands)
     _add_train(commands)
+    ranking(_add(commands, "rank", "genprm.rank_command:rank", "choose one of several solutions of a problem"))
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -145,6 +147,11 @@ def _add_eval(commands: Any) -> None:
     )
     rows(bench)
     bench.add_argument("--run", metavar="DIR", help="the run folder (default: runs/processbench-… by configuration)")
+    bench.add_argument(
+        "--scorer",
+        metavar="SPEC",
+        help="head:FOLDER or prm:MODEL instead of the critic: steps are wrong below --threshold",
+    )
     recipe(bench)
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
@@ -152,6 +159,7 @@ def _add_eval(commands: Any) -> None:
     _add_labels(benchmarks)
     _add_synthesis(benchmarks)
     _add_refine(benchmarks)
+    best_of_n(_add(benchmarks, "bon", "genprm.eval.bon:command", "best of N by every scorer, next to votes"))
     scores = _add(
         benchmarks,
         "scores",
@@ -382,7 +390,7 @@ def _add_bench(commands: Any) -> None:
 
 
 def _add_train(commands: Any) -> None:
-    text = "train a critic or a policy, from nothing or from a model"
+    text = "train a critic, a policy or heads, from nothing or from a model"
     parser = commands.add_parser("train", help=text, description=text[0].upper() + text[1:] + ".")
     tasks = parser.add_subparsers(title="tasks", required=True, metavar="TASK")
     critic = _add(tasks, "critic", "genprm.training.command:train", "train a critic on conversations with rationales")
@@ -398,6 +406,7 @@ def _add_train(commands: Any) -> None:
     for task in (critic, policy):
         task.set_defaults(resumable=True)
         training(task)
+    heads(_add(tasks, "head", "genprm.training.head_command:train", "train heads that score steps, on values of them"))
 
 
 if __name__ == "__main__":

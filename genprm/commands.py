@@ -101,6 +101,10 @@ async def _in_order(
 
 def eval_processbench(args: argparse.Namespace) -> Work:
     """``genprm eval processbench``: 1 where rows failed."""
+    if args.scorer:
+        from genprm.eval.processbench_scorers import evaluate
+
+        return evaluate(args, chosen(args, args.data, labelled=True))
     return _eval_processbench(args, chosen(args, args.data, labelled=True))
 
 

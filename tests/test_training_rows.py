@@ -242,7 +242,7 @@ def test_a_shape_that_does_not_fit(text: str, message: str) -> None:
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_options({"task": "genprm", **options})
+        read_options({"task": "genprm", **options}, Options)
 
 
 def namespace(*words: str) -> dict[str, Any]:
@@ -251,8 +251,8 @@ def namespace(*words: str) -> dict[str, Any]:
 
 def test_what_the_command_line_leaves_open_is_as_the_options_have_it() -> None:
     given = namespace("critic", "rows.jsonl", "--new", "nano", "--lr", "0.5", "--packing", "--schedule", "linear")
-    assert read_options(given) == Options("genprm", new="nano", lr=0.5, packing=True, schedule="linear")
-    assert read_options(namespace("policy", "rows.jsonl", "--model", "m")) == Options("policy", model="m")
+    assert read_options(given, Options) == Options("genprm", new="nano", lr=0.5, packing=True, schedule="linear")
+    assert read_options(namespace("policy", "rows.jsonl", "--model", "m"), Options) == Options("policy", model="m")
     assert not {"epochs", "merge", "seed"} & given.keys()
 
 

@@ -80,7 +80,7 @@ def load_model(model: str, device: Device = "auto", dtype: DType = "auto") -> tu
     if (path / "adapter_config.json").exists() and util.find_spec("peft") is None:
         raise MissingExtra("peft", "train", f"the adapter {model}")
     logging.disable_progress_bar()
-    place = _device(device)
+    place = device_for(device)
     kind = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
     try:
         source = str(path) if path.is_dir() else model
@@ -96,7 +96,8 @@ def load_model(model: str, device: Device = "auto", dtype: DType = "auto") -> tu
         raise EngineUnavailable(f"hf:{model}: {place} has no memory for it; a smaller dtype may fit") from None
 
 
-def _device(device: Device) -> str:
+def device_for(device: Device) -> str:
+    """The device that is meant. Raises ConfigError where it is not there."""
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

@@ -20,6 +20,10 @@ class Scores:
     usage: Usage = Usage()
     error: str = ""
     """Why scores are missing."""
+    confidences: tuple[float | None, ...] = ()
+    """How sure the scorer is of each advantage, in [0, 1]; empty where it does not know any."""
+    votes: tuple[tuple[float | None, ...], ...] = ()
+    """``[step][sample]``: what each of several votes says, where there are any and none was left out."""
 
 
 class Scorer(Protocol):

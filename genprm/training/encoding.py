@@ -104,7 +104,7 @@ class Encoder:
                 return genprm_pieces(words)
             case "chat":
                 return chat_pieces(words)
-            case "policy":
+            case _:
                 return _computed(words) if last and self._calculator else [Piece(words, last)]
 
     def _frame(self, roles: tuple[Role, ...]) -> Frame:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from genprm.training.encoding import Encoder, Example, encode_all
 from genprm.training.models import load_for_training, make_new
 from genprm.training.options import Options
 
-_TOKENIZER_ROWS = 4000
+TOKENIZER_ROWS = 4000
 """Rows that the tokenizer of a new model is learned from."""
 
 
@@ -24,7 +24,8 @@ _TOKENIZER_ROWS = 4000
 class Rows:
     """Those that fit."""
 
-    examples: list[Example]
+    examples: Sequence[Any]
+    """What the trainer's batches are made of; ``len`` of one is its tokens."""
     left_out: int
     """Rows that are longer than the model's window, or than ``max_length``."""
 
@@ -41,12 +42,12 @@ class Job:
     valid: Rows
 
 
-def find_start(options: Options, rows: Sequence[Conversation], kept: Path, scratch: Path) -> Path:
+def find_start(options: Options, texts: Iterable[str], kept: Path, scratch: Path) -> Path:
     """The folder of the new model before its first update: ``kept`` where there is one, for a run that goes on must not
-    begin elsewhere; else it is made in ``scratch``."""
+    begin elsewhere; else it is made in ``scratch``, its tokenizer learned from ``texts``."""
     if options.new is None or kept.is_dir():
         return kept
-    make_new(options, (m.content for row in rows[:_TOKENIZER_ROWS] for m in row.messages), scratch / "start")
+    make_new(options, texts, scratch / "start")
     return scratch / "start"
 
 
@@ -69,25 +70,33 @@ def checked(
         InputError: a row does not fit the chat template, or none of the rows (to train, to validate on) the window.
     """
     model, tokenizer, came_in = load_for_training(options, start)
-    window = _window(options, model)
+    window = window_for(options, model)
     encoder = Encoder(Renderer(HfTokenizer(tokenizer)), options.task, calculator=options.calculator)
 
-    def fitting(some: Sequence[Conversation], what: str) -> Rows:
-        examples = [example for example in encode_all(encoder, some, options.seed) if len(example) <= window]
-        if some and not examples:
-            raise InputError(f"none of the {len(some)} {what} has at most {window} tokens")
-        left_out = len(some) - len(examples)
-        if left_out and speak:
-            print(
-                f"genprm: {left_out} of {len(some)} {what} have more than {window} tokens, and are left out",
-                file=sys.stderr,
-            )
-        return Rows(examples, left_out)
+    def encoded(some: Sequence[Conversation]) -> Iterator[Example]:
+        return encode_all(encoder, some, options.seed)
 
-    return Job(model, tokenizer, came_in, fitting(rows, "rows"), fitting(valid, "rows to validate on"))
+    return Job(
+        model,
+        tokenizer,
+        came_in,
+        fitting(encoded(rows), len(rows), "rows", window, speak),
+        fitting(encoded(valid), len(valid), "rows to validate on", window, speak),
+    )
 
 
-def _window(options: Options, model: Any) -> int:
+def fitting(examples: Iterable[Any], n: int, what: str, window: int, speak: bool) -> Rows:
+    """Those of ``n`` examples that are no longer than the window. Raises InputError where none is."""
+    kept = [example for example in examples if len(example) <= window]
+    if n and not kept:
+        raise InputError(f"none of the {n} {what} has at most {window} tokens")
+    left_out = n - len(kept)
+    if left_out and speak:
+        print(f"genprm: {left_out} of {n} {what} have more than {window} tokens, and are left out", file=sys.stderr)
+    return Rows(kept, left_out)
+
+
+def window_for(options: Options, model: Any) -> int:
     """In tokens; what the model has no positions for is no use to it."""
     known = [length for length in (options.max_length, window_of(model)) if length is not None]
     if not known:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
@@ -12,7 +12,15 @@ from transformers import Trainer, TrainerCallback
 from genprm.training.encoding import Example
 from genprm.training.plan import Micro, Plan
 
-_IGNORED = -100
+IGNORED = -100
+
+
+class Collate(Protocol):
+    """Rows, by their place, into the tensors of a batch."""
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, micro: Micro) -> dict[str, torch.Tensor]: ...
 
 
 class Collator:
@@ -37,21 +45,25 @@ class Collator:
             return {"input_ids": ids, "labels": labels, "position_ids": positions}
         pad_sequence = torch.nn.utils.rnn.pad_sequence
         ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self._pad)
-        labels = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=_IGNORED)
+        labels = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=IGNORED)
         return {"input_ids": ids, "labels": labels}
 
     def _row(self, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         ids = torch.tensor(example.ids, dtype=torch.long)
         own = torch.frombuffer(bytearray(example.own), dtype=torch.uint8).bool()
-        following = functional.pad(ids.masked_fill(~own, _IGNORED)[1:], (0, 1), value=_IGNORED)
+        following = functional.pad(ids.masked_fill(~own, IGNORED)[1:], (0, 1), value=IGNORED)
         return ids, following, torch.arange(len(ids))
 
 
-class ConversationTrainer(Trainer):  # type: ignore[misc]
-    """Runs a plan: its micro-batches in their order, shared out among the processes."""
+class PlannedTrainer(Trainer):  # type: ignore[misc]
+    """Runs a plan: its micro-batches in their order, shared out among the processes.
+
+    A batch has ``labels``, one that is not -100 for each thing that carries loss; those who inherit say what the sum
+    of their losses is.
+    """
 
     def __init__(
-        self, *, plan: Plan, collate: Collator, valid: Sequence[Micro], collate_valid: Collator, **kw: Any
+        self, *, plan: Plan, collate: Collate, valid: Sequence[Micro], collate_valid: Collate, **kw: Any
     ) -> None:
         self._plan = plan
         self._collate = collate
@@ -59,8 +71,11 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
         self._collate_valid = collate_valid
         self.tokens_seen = 0
         super().__init__(**kw, train_dataset=range(len(collate)), eval_dataset=valid or None)
-        self.model_accepts_loss_kwargs = True  # loss is divided by the tokens of the whole update
-        _select_before_head(self.model)
+        self.model_accepts_loss_kwargs = True  # loss is divided by the labels of the whole update
+
+    def loss_sum(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The sum over a batch."""
+        raise NotImplementedError
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         mine = self._plan.micros[self.args.process_index :: self.args.world_size]
@@ -73,20 +88,20 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        loss = _loss_sum(model, inputs)
+        loss = self.loss_sum(model, inputs)
         self.tokens_seen += inputs["input_ids"].numel()
         return loss * (self.args.world_size / num_items_in_batch)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Mean loss of a validation token."""
+        """Mean loss of a label to validate on."""
         model = self.model
         model.eval()
         total = torch.zeros(2, dtype=torch.float64)
         with torch.no_grad(), self.compute_loss_context_manager():
             for micro in self._valid[self.args.process_index :: self.args.world_size]:
                 inputs = self._prepare_inputs(self._collate_valid(micro))
-                n = int((inputs["labels"] != _IGNORED).sum())
-                total += torch.tensor([float(_loss_sum(model, inputs)), n], dtype=torch.float64)
+                n = int((inputs["labels"] != IGNORED).sum())
+                total += torch.tensor([float(self.loss_sum(model, inputs)), n], dtype=torch.float64)
         model.train()
         loss, n = self.accelerator.reduce(total.to(self.args.device), "sum").tolist()
         metrics = {"eval_loss": loss / max(n, 1)}
@@ -95,10 +110,21 @@ class ConversationTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
 
+class ConversationTrainer(PlannedTrainer):
+    """Learns the tokens that a model writes itself."""
+
+    def __init__(self, **kw: Any) -> None:
+        super().__init__(**kw)
+        _select_before_head(self.model)
+
+    def loss_sum(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return _loss_sum(model, inputs)
+
+
 def _loss_sum(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Cross entropy summed over the tokens that carry loss. Logits are made at those alone."""
     labels = inputs["labels"].flatten()
-    chosen = (labels != _IGNORED).nonzero().squeeze(1)
+    chosen = (labels != IGNORED).nonzero().squeeze(1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
     _bare(model).chosen_positions = chosen
     logits = model(**rest, use_cache=False).logits

@@ -27,19 +27,29 @@ def load_for_training(options: Options, new: Path) -> tuple[Any, Any, str]:
     Raises:
         ConfigError: they cannot be loaded, or are an adapter.
     """
-    from transformers import AutoConfig
-
-    source = _source(options.model) if options.model else str(new)
+    source = source_of(options, new)
     on_gpu = torch.cuda.is_available()
     model, tokenizer = load_model(source, "cuda" if on_gpu else "cpu", weights_kind(options))
     if getattr(model, "_hf_peft_config_loaded", False):
         raise _no_adapter(source)
-    if not on_gpu and not options.packing and model.config.model_type == "llama":
-        model.set_attn_implementation(attention.register())
+    if not on_gpu and not options.packing:
+        quicken(model)
     if options.lora:
-        model = _adapted(model, options, source)
-    came_in = str(getattr(AutoConfig.from_pretrained(source), "dtype", None) or "float32")
-    return model, tokenizer, came_in.removeprefix("torch.")
+        model = adapted(model, options, source, "CAUSAL_LM")
+    return model, tokenizer, type_of_weights(source)
+
+
+def quicken(model: Any) -> None:
+    """Let a Llama on a CPU use an attention made for that."""
+    if model.config.model_type == "llama":
+        model.set_attn_implementation(attention.register())
+
+
+def type_of_weights(source: str) -> str:
+    """In which a model came."""
+    from transformers import AutoConfig
+
+    return str(getattr(AutoConfig.from_pretrained(source), "dtype", None) or "float32").removeprefix("torch.")
 
 
 def weights_kind(options: Options) -> Literal["auto", "float32"]:
@@ -48,12 +58,14 @@ def weights_kind(options: Options) -> Literal["auto", "float32"]:
     return "auto" if options.lora and options.precision != "fp32" else "float32"
 
 
-def _source(model: str) -> str:
-    """A folder by its path, which need not be read again, or a name on the hub."""
-    path = Path(model).expanduser()
+def source_of(options: Options, new: Path) -> str:
+    """A folder by its path, which need not be read again, or a name on the hub. Raises ConfigError for an adapter."""
+    if options.model is None:
+        return str(new)
+    path = Path(options.model).expanduser()
     if (path / "adapter_config.json").exists():
-        raise _no_adapter(model)
-    return str(path) if path.is_dir() else model
+        raise _no_adapter(options.model)
+    return str(path) if path.is_dir() else options.model
 
 
 def _no_adapter(model: str) -> ConfigError:
@@ -63,7 +75,8 @@ def _no_adapter(model: str) -> ConfigError:
     )
 
 
-def _adapted(model: Any, options: Options, source: str) -> Any:
+def adapted(model: Any, options: Options, source: str, task: str) -> Any:
+    """With adapters on all linear layers; ``task`` as peft calls it."""
     from peft import LoraConfig, get_peft_model
 
     assert options.lora is not None
@@ -71,7 +84,7 @@ def _adapted(model: Any, options: Options, source: str) -> Any:
         r=options.lora,
         lora_alpha=options.lora_alpha or 2 * options.lora,
         target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
     path = Path(source)
     model.name_or_path = str(path.resolve()) if path.is_dir() else source  # what the adapter says of its base

@@ -13,7 +13,9 @@ import torch
 def optimizer_for(model: Any, lr: float, weight_decay: float, muon: bool) -> torch.optim.Optimizer:
     """For the weights that are trained. Vectors, and embeddings under Muon, do not decay."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    embeddings = {id(layer.weight) for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
+    embeddings = {
+        id(layer.weight) for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer is not None
+    }
     matrices = [p for _, p in named if p.dim() == 2 and not (muon and id(p) in embeddings)]
     taken = {id(p) for p in matrices}
     others = [p for _, p in named if id(p) not in taken]

@@ -10,7 +10,6 @@ The output folder, when the run has ended, is a model (or an adapter) in the Hug
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -28,10 +27,10 @@ from genprm.progress import progress
 from genprm.runs import Run, require_fitting
 from genprm.training.checkpoints import Checkpoint, cut_journal, last_whole
 from genprm.training.conversations import Conversation
-from genprm.training.job import Job, Rows, checked, find_start, keep_start
-from genprm.training.loop import Collator, ConversationTrainer, Journal
+from genprm.training.course import ConversationCourse, Course
+from genprm.training.job import Job, Rows, keep_start
+from genprm.training.loop import Journal, PlannedTrainer
 from genprm.training.memory import keep_freed_memory
-from genprm.training.models import save
 from genprm.training.optimizers import optimizer_for
 from genprm.training.options import Options
 from genprm.training.plan import Batching, Plan, in_order, make_plan
@@ -46,14 +45,19 @@ class Report:
     left_out: int
     """Rows that are longer than ``max_length`` or the model's window."""
     valid_loss: float | None = None
-    """Of a token at the end; None without rows to validate on."""
+    """Of a token (heads: of a solution) at the end; None without rows to validate on."""
     valid_rows: int = 0
     valid_left_out: int = 0
 
 
 def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], output: Path) -> Report | None:
-    """Train, and leave a folder that the engines ``hf:`` and ``vllm:`` load. The same call after a kill goes on; one
-    that is refused writes nothing.
+    """Train a critic or a policy: :func:`follow`."""
+    return follow(ConversationCourse(options, rows, valid), output)
+
+
+def follow(course: Course, output: Path) -> Report | None:
+    """Train, and leave a folder that the engines ``hf:`` and ``vllm:``, or the scorer ``head:``, load. The same call
+    after a kill goes on; one that is refused writes nothing.
 
     None in a process that only helps another: the first one of several reports.
 
@@ -63,45 +67,42 @@ def train(options: Options, rows: Sequence[Conversation], valid: Sequence[Conver
     """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    options = course.options
     args = _arguments(options, output)
     if args.use_cpu:
         keep_freed_memory()
     is_over = (output / "report.json").exists()
     if args.process_index:
         if not is_over:
-            _help(options, rows, valid, output, args)
+            _help(course, output, args)
         return None
-    config = _config(options, rows, valid, args.world_size)
+    # The number of processes decides which rows go together.
+    config = dataclasses.asdict(options) | {"processes": args.world_size, "data": course.data}
     require_fitting(output, config, "--output")
     if is_over:
         return msgspec.json.decode((output / "report.json").read_bytes(), type=Report)
     with ExitStack() as stack:
         with _before_others(options, args), TemporaryDirectory() as scratch:
-            start = find_start(options, rows, output / "start", Path(scratch))
-            job = checked(options, rows, valid, start, speak=True)
+            start = course.start(output / "start", Path(scratch))
+            job = course.check(start, speak=True)
             run = stack.enter_context(Run(output, config, results="metrics.jsonl", option="--output"))
             keep_start(start, output / "start")
         last = last_whole(Path(args.output_dir), tidy=True)
         cut_journal(run.results, last.updates if last else 0)
-        updates, loss = _trained(options, job, args, last, run.append)
-        save(options, job.model, job.tokenizer, job.came_in, output)
-        report = Report(updates, len(rows), job.rows.left_out, loss, len(valid), job.valid.left_out)
+        updates, loss = _trained(course, job, args, last, run.append)
+        course.save(job, output)
+        n_rows, n_valid = course.sizes
+        report = Report(updates, n_rows, job.rows.left_out, loss, n_valid, job.valid.left_out)
         run.write_report(report)
         return report
 
 
-def _help(
-    options: Options,
-    rows: Sequence[Conversation],
-    valid: Sequence[Conversation],
-    output: Path,
-    args: TrainingArguments,
-) -> None:
+def _help(course: Course, output: Path, args: TrainingArguments) -> None:
     """What all processes but the first do."""
-    with _before_others(options, args):
+    with _before_others(course.options, args):
         pass
-    job = checked(options, rows, valid, output / "start", speak=False)
-    _trained(options, job, args, last_whole(Path(args.output_dir), tidy=False), lambda _: None)
+    job = course.check(output / "start", speak=False)
+    _trained(course, job, args, last_whole(Path(args.output_dir), tidy=False), lambda _: None)
 
 
 def _before_others(options: Options, args: TrainingArguments) -> AbstractContextManager[None]:
@@ -111,28 +112,29 @@ def _before_others(options: Options, args: TrainingArguments) -> AbstractContext
 
 
 def _trained(
-    options: Options,
+    course: Course,
     job: Job,
     args: TrainingArguments,
     last: Checkpoint | None,
     record: Callable[[dict[str, Any]], None],
 ) -> tuple[int, float | None]:
     """How many updates were made at the end, and the validation loss."""
+    options = course.options
     batching = Batching(options.batch_tokens, options.micro_tokens, options.packing)
-    plan = _plan(options, job.rows, batching, args.world_size)
+    plan = _plan(course, job.rows, batching, args.world_size)
     _schedule(args, options, plan, bool(job.valid.examples))
     if last and options.patience and last.waited >= options.patience:  # it was killed when it had ended
         args.max_steps = last.updates
         plan = dataclasses.replace(plan, micros=plan.micros[: last.updates * plan.per_update], updates=last.updates)
     tokenizer = job.tokenizer
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    trainer = ConversationTrainer(
+    trainer = course.trainer(
         model=job.model,
         args=args,
         plan=plan,
-        collate=Collator(job.rows.examples, pad, options.packing),
+        collate=course.collate(job.rows, pad),
         valid=in_order([len(e) for e in job.valid.examples], batching),
-        collate_valid=Collator(job.valid.examples, pad, options.packing),
+        collate_valid=course.collate(job.valid, pad),
         optimizers=(optimizer_for(job.model, options.rate, options.decay, options.optimizer == "muon"), None),
     )
     loss = _run(trainer, options, last, record)
@@ -140,7 +142,7 @@ def _trained(
 
 
 def _run(
-    trainer: ConversationTrainer, options: Options, last: Checkpoint | None, record: Callable[[dict[str, Any]], None]
+    trainer: PlannedTrainer, options: Options, last: Checkpoint | None, record: Callable[[dict[str, Any]], None]
 ) -> float | None:
     trainer.remove_callback(PrinterCallback)
     if options.patience:
@@ -154,7 +156,7 @@ def _run(
     return _valid_loss(trainer)
 
 
-def _valid_loss(trainer: ConversationTrainer) -> float | None:
+def _valid_loss(trainer: PlannedTrainer) -> float | None:
     """Of the weights at the end."""
     if trainer.eval_dataset is None:
         return None
@@ -167,7 +169,8 @@ def _valid_loss(trainer: ConversationTrainer) -> float | None:
     return trainer.evaluate()["eval_loss"]
 
 
-def _plan(options: Options, rows: Rows, batching: Batching, ranks: int) -> Plan:
+def _plan(course: Course, rows: Rows, batching: Batching, ranks: int) -> Plan:
+    options = course.options
     return make_plan(
         [len(example) for example in rows.examples],
         batching,
@@ -175,7 +178,7 @@ def _plan(options: Options, rows: Rows, batching: Batching, ranks: int) -> Plan:
         updates=options.updates,
         ranks=ranks,
         seed=options.seed,
-        difficulties=[example.difficulty for example in rows.examples] if options.curriculum else None,
+        difficulties=course.difficulties(rows) if options.curriculum else None,
     )
 
 
@@ -223,17 +226,3 @@ def _in_bf16(options: Options) -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def _config(
-    options: Options, rows: Sequence[Conversation], valid: Sequence[Conversation], processes: int
-) -> dict[str, Any]:
-    """The number of processes decides which rows go together."""
-    return dataclasses.asdict(options) | {"processes": processes, "data": f"{_digest(rows)} {_digest(valid)}"}
-
-
-def _digest(rows: Sequence[Conversation]) -> str:
-    state = hashlib.blake2b(digest_size=8)
-    for row in rows:
-        state.update(msgspec.json.encode((row.messages, row.difficulty)))
-    return state.hexdigest()
