@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_search import search
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"genprm {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_critique(commands)
+    search(_add(commands, "search", "genprm.searching.command:command", "search for a solution, step by step"))
     _add_eval(commands)
     _add_synth(commands)
     _add_sandbox(commands)

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import replace
 
 from genprm.calculator import value_of
-from genprm.engines.base import Engine
-from genprm.types import Completion, Message, Prompt, Sampling, Token, Usage
+from genprm.engines.base import Engine, after
+from genprm.types import Completion, Prompt, Sampling, Token, Usage
 
 _EQUALS = "="
 
@@ -29,7 +29,7 @@ class Calculating:
         tokens: tuple[Token, ...] = ()
         while True:
             left = sampling.max_tokens - usage.completion_tokens
-            part = await self._engine.complete(_after(prompt, text), _part(sampling, usage.calls, left))
+            part = await self._engine.complete(after(prompt, text), _part(sampling, usage.calls, left))
             text += part.text
             reasoning += part.reasoning
             seconds += part.seconds
@@ -49,17 +49,6 @@ class Calculating:
 
     async def close(self) -> None:
         await self._engine.close()
-
-
-def _after(prompt: Prompt, text: str) -> Prompt:
-    if not text:
-        return prompt
-    if prompt.opening:
-        return replace(prompt, opening=prompt.opening + text)
-    # An opening goes on from the last message, so that one has to hold what was written; templates strip blanks at its
-    # end, which are left to the opening.
-    stem = text[:-1].rstrip()
-    return replace(prompt, messages=(*prompt.messages, Message("assistant", stem)), opening=text[len(stem) :])
 
 
 def _part(sampling: Sampling, n: int, left: int) -> Sampling:
