@@ -14,7 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
-from genprm.cli_search import search
+from genprm.cli_search import eval_provers, eval_search, search
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -140,6 +140,10 @@ def _add_eval(commands: Any) -> None:
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
     _add_policy(benchmarks)
+    text = "accuracy over tokens of beam search by Q and by Q + alpha A, against best-of-N, on generated problems"
+    eval_search(_add(benchmarks, "search", "genprm.eval.search:command", text))
+    text = "how well provers tell a policy's steps apart, and whether they agree with it (arXiv 2410.08146)"
+    eval_provers(_add(benchmarks, "provers", "genprm.eval.provers:command", text))
     scores = _add(
         benchmarks,
         "scores",

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from genprm.cli_options import Listed, sampling
+from genprm.cli_options import Listed, generated, sampling
 
 
 def search(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,60 @@ def search(parser: argparse.ArgumentParser) -> None:
     )
     _plan(method)
     parser.set_defaults(temperature=0.7, top_p=1.0, top_k=0)
+
+
+def eval_search(parser: argparse.ArgumentParser) -> None:
+    """Many searches of generated problems."""
+    generated(parser, 200)
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/search-… by configuration)")
+    group = parser.add_argument_group("scores")
+    _policy(group)
+    group.add_argument("--scorer", required=True, metavar="SPEC", help="of steps (Q), as for genprm search")
+    group.add_argument(
+        "--outcome",
+        metavar="SPEC",
+        help="what best-of-N chooses by: the outcome that this scorer gives (default: the last value of --scorer)",
+    )
+    group.add_argument(
+        "--prover", nargs="+", default=[], metavar="SPEC", help="beam search by Q + alpha A under each of these"
+    )
+    group.add_argument(
+        "--alpha", nargs="+", type=float, default=[1.0], metavar="X", help="with each of these (default: 1)"
+    )
+    method = parser.add_argument_group("search")
+    sizes = [1, 2, 4, 8, 16, 32]
+    method.add_argument("--best-of", nargs="+", type=int, default=sizes, metavar="N", help="(default: 1 2 … 32)")
+    method.add_argument("--beams", nargs="+", type=int, default=[1, 2, 4, 8], metavar="B", help="(default: 1 2 4 8)")
+    method.add_argument("--expand", type=int, default=4, metavar="M", help="proposals a path (default: %(default)s)")
+    method.add_argument("--choice", default="last", choices=["last", "effective", "outcome"], help="(default: last)")
+    method.add_argument("--floor", type=float, metavar="Q", help="drop paths whose value falls under it")
+    _rooms(method)
+    sampling(method)
+    parser.set_defaults(temperature=0.7, top_p=1.0, top_k=0, resumable=True)
+
+
+def eval_provers(parser: argparse.ArgumentParser) -> None:
+    """Values of steps under several provers."""
+    generated(parser, 100)
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/provers-… by configuration)")
+    group = parser.add_argument_group("provers")
+    _policy(group)
+    group.add_argument(
+        "--prover",
+        nargs="+",
+        default=["bo:2", "bo:4", "bo:8", "bo:16", "bo:32"],
+        metavar="SPEC",
+        help="an engine, bo:K (the best of K of the policy) or bo:K:ENGINE (default: bo:2 … bo:32)",
+    )
+    method = parser.add_argument_group("method")
+    method.add_argument("--states", type=int, default=2, metavar="N", help="a problem (default: %(default)s)")
+    method.add_argument("--steps", type=int, default=4, metavar="N", help="proposed at a state (default: %(default)s)")
+    method.add_argument("-k", type=int, default=64, metavar="N", help="completions a step (default: %(default)s)")
+    method.add_argument(
+        "--solution-tokens", type=int, default=1024, metavar="N", help="of a completion (default: %(default)s)"
+    )
+    sampling(method)
+    parser.set_defaults(temperature=0.7, top_p=1.0, top_k=0, resumable=True)
 
 
 def _plan(method: Any) -> None:

@@ -20,6 +20,7 @@ from genprm.scorers.base import Scorer
 from genprm.searching.completions import CompletionsScorer, right_number
 from genprm.searching.policy import EnginePolicy, Policy
 from genprm.searching.scores import EffectiveReward
+from genprm.types import Problem
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Opener:
     seed: int = 0
     _policies: dict[str, Policy] = field(default_factory=dict)
     _scorers: dict[str, Scorer] = field(default_factory=dict)
+    _counting: list[CompletionsScorer] = field(default_factory=list)
 
     async def policy(self, spec: str) -> Policy:
         """An engine as a policy."""
@@ -83,7 +85,13 @@ class Opener:
         completed = await self.policy(engine or policy)
         scorer = CompletionsScorer(completed, right_number, k, max_tokens=self.max_tokens, seed=self.seed)
         self.stack.push_async_callback(scorer.close)
+        self._counting.append(scorer)
         return scorer
+
+    async def forget(self, problem: Problem) -> None:
+        """What scorers have kept for a problem that is done."""
+        for scorer in self._counting:
+            await scorer.forget(problem)
 
 
 def needs_answers(*specs: str | None) -> bool:

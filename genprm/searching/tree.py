@@ -4,21 +4,18 @@ All four algorithms are one loop over groups of paths: ``beam`` has one group th
 that keeps one, ``dvts`` has ``beam`` groups that keep one each; ``best-of-n`` is a single round of whole solutions.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from genprm.answers import boxed
 from genprm.searching.choosing import choose, descending, value_of
+from genprm.searching.flight import together
 from genprm.searching.paths import Account, Candidate, Path, SearchResult, spelt
 from genprm.searching.plan import SearchPlan
 from genprm.searching.policy import Policy, Written, cut, seed_of
 from genprm.searching.scores import Asked, Mark, StepScore
 from genprm.types import Problem
-
-T = TypeVar("T")
 
 
 class Search:
@@ -172,14 +169,3 @@ def _marks(path: Path, mark: Mark, values: Sequence[float | None]) -> tuple[Mark
     """The path's marks and the new one; several new steps at once have the values that the scorer gave on the way."""
     between = tuple(Mark(value) for value in values[len(path.marks) : len(path.steps) - 1])
     return (*path.marks, *between, mark)
-
-
-async def together(work: Iterable[Awaitable[T]]) -> list[T]:
-    """All at once. Where one fails, or this is cancelled, none is left behind."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
