@@ -147,7 +147,7 @@ class Search:
         if ranked and all(value_of(path.last, choice) is None for path in ranked):
             self._counts["no_basis"] += 1  # nothing to choose by: the first one found
         self._counts["no_answer"] += sum(path.answer is None for path in ranked)
-        left = sorted(self._left, key=lambda path: (not path.done, *descending(path.last.q)))
+        left = sorted(self._left, key=lambda path: (not path.done, *descending(value_of(path.last, choice))))
         best = next(iter((*ranked, *left)), Path())
         return SearchResult(
             self._problem,
