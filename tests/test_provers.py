@@ -77,11 +77,11 @@ def test_what_is_added_to_all_steps_of_a_state_changes_nothing() -> None:
 def test_noise_of_counting_is_no_difference() -> None:
     """Steps of one and the same value, each counted from 8 completions, half by half: the plain variance would be
     0.5 * 0.5 / 8 = 0.031."""
-    counts = np.random.default_rng(2).binomial(4, 0.5, size=(4000, 4, 2)) / 4
+    counts = np.random.default_rng(2).binomial(4, 0.5, size=(2000, 4, 2)) / 4
     found = mean(distinguishability(counts))
-    assert found.value == pytest.approx(0, abs=0.003)
-    assert counts.mean(axis=2).var(axis=1, ddof=1).mean() == pytest.approx(0.031, abs=0.002)
-    assert mean(alignment(counts, counts)).value == pytest.approx(0, abs=0.003)
+    assert found.value == pytest.approx(0, abs=0.004)
+    assert counts.mean(axis=2).var(axis=1, ddof=1).mean() == pytest.approx(0.031, abs=0.003)
+    assert mean(alignment(counts, counts)).value == pytest.approx(0, abs=0.004)
 
 
 def test_intervals_hold_the_mean_and_shrink() -> None:
@@ -164,7 +164,7 @@ def test_the_command_measures_and_goes_on(tmp_path: Path, capsys: pytest.Capture
     assert [each["prover"] for each in report["provers"]][1] == "bo:2"
     assert report["states"] == 6
     policy = report["provers"][0]["distinguishability"]
-    assert policy["value"] > 0.1
+    assert policy["value"] > 0.05  # a state that has its first step leaves no choice
     results = tmp_path / "run" / "results.jsonl"
     kept = results.read_bytes()
     results.write_bytes(kept[: len(kept) // 2])
