@@ -10,6 +10,7 @@ from rich.text import Text
 from genprm.eval.paired import Measure
 from genprm.eval.report import made, share, table
 from genprm.eval.search_report import AxisReport, SearchReport
+from genprm.searching.opening import needs_answers
 
 _AXES = {"policy": "tokens that the policy wrote", "total": "tokens of policy, scorer and prover"}
 
@@ -20,6 +21,8 @@ def render_report(report: SearchReport) -> Group:
     for axis in report.axes:
         parts += [Text(f"By {_AXES[axis.axis]}", "bold"), _points(axis), "", _comparisons(axis, report.baseline), ""]
     parts += [_counts(report), ""]
+    if needs_answers(report.settings.get("scorer"), report.settings.get("outcome")):
+        parts.append(Text("Values by completions know the answers: upper bounds, the choice included.", "yellow"))
     return Group(*parts, *made(report.settings))
 
 

@@ -81,20 +81,14 @@ class Search:
         """The path with what was written behind it; None where that is no step."""
         self._account += Account(policy=written.usage)
         self._counts["proposals"] += 1
-        if written.end not in ("step", "end"):
-            return self._lost(written.end)
         steps = cut(written.text)
-        if not steps:
-            if written.end == "end" and path.steps:  # nothing more to say
-                return replace(path, done=True, weight=1)
-            return self._lost("empty")
-        if not whole and spelt(steps[0]) in map(spelt, path.steps):
-            return self._lost("repeated")
+        if not steps and written.end == "end" and path.steps:  # nothing more to say
+            return replace(path, done=True, weight=1)
+        if flaw := _flaw(path, written, steps, whole):
+            self._counts[flaw] += 1
+            return None
         answered = self._plan.answer_ends and boxed(steps[-1]) is not None
         return path.grown(steps, written.text, written.seam, written.end == "end" or answered)
-
-    def _lost(self, why: str) -> None:
-        self._counts[why] += 1
 
     def _merge(self, grown: dict[tuple[object, ...], Path], new: Path) -> None:
         name = (new.group, new.done, *map(spelt, new.steps))
@@ -115,7 +109,8 @@ class Search:
         self._account += Account(scorer=judged.scorer, prover=judged.prover)
         self._counts["judged"] += len(new)
         self._counts["unscored"] += sum(mark.score is None for mark in judged.marks)
-        marks = {id(p): _marks(p, *each) for p, *each in zip(new, judged.marks, judged.values, strict=True)}
+        marked = zip(new, judged.marks, judged.values, strict=True)
+        marks = {id(path): _marks(path, mark, values) for path, mark, values in marked}
         return [replace(path, marks=marks.get(id(path), path.marks)) for path in paths]
 
     def _selected(self, paths: Sequence[Path]) -> list[Path]:
@@ -163,6 +158,15 @@ class Search:
             self._score.name,
             self._plan,
         )
+
+
+def _flaw(path: Path, written: Written, steps: Sequence[str], whole: bool) -> str:
+    """Why what was written is no step behind the path; empty where it is one."""
+    if written.end not in ("step", "end"):
+        return written.end
+    if not steps:
+        return "empty"
+    return "repeated" if not whole and spelt(steps[0]) in map(spelt, path.steps) else ""
 
 
 def _marks(path: Path, mark: Mark, values: Sequence[float | None]) -> tuple[Mark, ...]:
