@@ -1,19 +1,22 @@
 """Pictures of ``genprm eval search`` and ``genprm eval provers``, readable without colour. Needs matplotlib (extra
 ``plot``)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.curves import Point, by_method
-from genprm.eval.plots import _GREYS, _LINES, _MARKERS, _STYLE, _errors, save
+from genprm.eval.plots import _GREYS, _LINES, _MARKERS, _STYLE, _errors, _span, save
 from genprm.eval.provers import ProverReport
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, SearchReport, progress_by
 from genprm.provers import Figure as Mean
 
+_NO_BEAM = (BASELINE, MAJORITY, ANY)
 _X = {"policy": "tokens that the policy wrote, a problem", "total": "tokens of policy, scorer and prover, a problem"}
 
 
@@ -42,6 +45,7 @@ def curves(report: SearchReport) -> Figure:
                 _line(axes, name, [(point.tokens, point) for point in methods[name]], i)
             _over(axes, _X[found.axis])
         panels[0].set_ylabel("right (%)")
+        panels[0].set_ylim(*_span([point.accuracy for point in report.axes[0].points]))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
@@ -55,24 +59,30 @@ def shown(methods: Mapping[str, Sequence[Point]]) -> list[str]:
 
 
 def sweep(report: SearchReport) -> Figure:
-    """Accuracy over alpha, a line a prover, at the widest beam; Q alone is alpha 0."""
-    settings = report.settings
-    found = report.axes[0]
-    widest = max(point.size for point in found.points if point.method == Q_ALONE)
-    at = {point.method: point for point in found.points if point.size == widest}
-    alphas = sorted(float(alpha) for alpha in settings["alphas"])
+    """Accuracy over alpha, a line a prover, a panel a width of the beam; Q alone is alpha 0."""
+    found = report.axes[0].points
+    widths = sorted({point.size for point in found if point.method == Q_ALONE})
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(6.5, 4), layout="constrained")
-        axes = figure.subplots()
-        for i, prover in enumerate(settings["provers"]):
-            line = [(0.0, at[Q_ALONE])] + [(alpha, at[progress_by(prover, alpha)]) for alpha in alphas]
-            # Beside each other, so that intervals of several lines can be told apart.
-            _line(axes, prover, [(x + 0.012 * i * max(alphas), point) for x, point in line], i)
-        axes.set_xlabel(f"alpha (beam {widest}; 0 is Q alone)")
-        axes.set_ylabel("right (%)")
-        _bare(axes)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        figure = Figure(figsize=(1 + 2.6 * len(widths), 3.8), layout="constrained")
+        panels = figure.subplots(1, len(widths), sharey=True, squeeze=False)[0]
+        for axes, width in zip(panels, widths, strict=True):
+            at = {point.method: point for point in found if point.size == width}
+            _sweep(axes, at, report.settings)
+            axes.set_title(f"beam {width}", fontsize=9)
+        panels[0].set_ylabel("right (%)")
+        panels[0].set_ylim(*_span([point.accuracy for point in found if point.method not in _NO_BEAM]))
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     return figure
+
+
+def _sweep(axes: Axes, at: Mapping[str, Point], settings: Mapping[str, Any]) -> None:
+    alphas = sorted(float(alpha) for alpha in settings["alphas"] if math.isfinite(float(alpha)))
+    for i, prover in enumerate(settings["provers"]):
+        line = [(0.0, at[Q_ALONE])] + [(alpha, at[progress_by(prover, alpha)]) for alpha in alphas]
+        # Beside each other, so that intervals of several lines can be told apart.
+        _line(axes, prover, [(x + 0.012 * i * alphas[-1] if alphas else x, point) for x, point in line], i)
+    axes.set_xlabel("alpha (0 is Q alone)")
+    _bare(axes)
 
 
 def provers(report: ProverReport) -> Figure:
