@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm.cli import main
-from genprm.engines.base import after
+from genprm.engines.calculating import after
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import ConfigError, InputError
 from genprm.protocols.policy import solve

@@ -1,11 +1,10 @@
 """The one thing that an engine does."""
 
 import math
-from dataclasses import replace
 from typing import Protocol
 
 from genprm.errors import ConfigError
-from genprm.types import Completion, Message, Prompt, Sampling
+from genprm.types import Completion, Prompt, Sampling
 
 
 class Engine(Protocol):
@@ -40,15 +39,3 @@ def require_sound(sampling: Sampling) -> None:
         raise ConfigError("sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
     if sampling.max_tokens < 1:
         raise ConfigError(f"sampling needs room for a token, not max_tokens = {sampling.max_tokens}")
-
-
-def after(prompt: Prompt, text: str) -> Prompt:
-    """The prompt that goes on behind ``text``, which the engine wrote, or could have written, in answer to it."""
-    if not text:
-        return prompt
-    if prompt.opening:
-        return replace(prompt, opening=prompt.opening + text)
-    # An opening goes on from the last message, so that one has to hold what was written; templates strip blanks at its
-    # end, which are left to the opening.
-    stem = text[:-1].rstrip()
-    return replace(prompt, messages=(*prompt.messages, Message("assistant", stem)), opening=text[len(stem) :])

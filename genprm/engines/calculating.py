@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import replace
 
 from genprm.calculator import value_of
-from genprm.engines.base import Engine, after
-from genprm.types import Completion, Prompt, Sampling, Token, Usage
+from genprm.engines.base import Engine
+from genprm.types import Completion, Message, Prompt, Sampling, Token, Usage
 
 _EQUALS = "="
 
@@ -49,6 +49,18 @@ class Calculating:
 
     async def close(self) -> None:
         await self._engine.close()
+
+
+def after(prompt: Prompt, text: str) -> Prompt:
+    """The prompt that goes on where the model has answered ``prompt`` with ``text`` so far."""
+    if not text:
+        return prompt
+    if prompt.opening:
+        return replace(prompt, opening=prompt.opening + text)
+    # An opening goes on from the last message, so that one has to hold what was written; templates strip blanks at its
+    # end, which are left to the opening.
+    stem = text[:-1].rstrip()
+    return replace(prompt, messages=(*prompt.messages, Message("assistant", stem)), opening=text[len(stem) :])
 
 
 def _part(sampling: Sampling, n: int, left: int) -> Sampling:

@@ -5,7 +5,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from genprm.engines.base import Engine, after, require_sound
+from genprm.engines.base import Engine, require_sound
+from genprm.engines.calculating import after
 from genprm.errors import EngineError, EngineLost, PromptTooLong
 from genprm.protocols.policy import solve
 from genprm.types import Problem, Prompt, Sampling, Seam, Usage
