@@ -17,6 +17,7 @@ from genprm.cli_data import checking, importing
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
 from genprm.cli_rank import best_of_n, ranking
 from genprm.cli_refine import refine_options, refining
+from genprm.cli_search import eval_provers, eval_search, search
 from genprm.cli_synth import pipeline
 from genprm.cli_training import heads, training
 from genprm.errors import EngineLost, GenPRMError
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     refine_options(
         _add(commands, "refine", "genprm.refine_command:command", "critique, revision, critique: solutions made better")
     )
+    search(_add(commands, "search", "genprm.searching.command:command", "search for a solution, step by step"))
     _add_eval(commands)
     _add_synth(commands)
     _add_sandbox(commands)
@@ -160,6 +162,10 @@ def _add_eval(commands: Any) -> None:
     _add_synthesis(benchmarks)
     _add_refine(benchmarks)
     best_of_n(_add(benchmarks, "bon", "genprm.eval.bon:command", "best of N by every scorer, next to votes"))
+    text = "accuracy over tokens of beam search by Q and by Q + alpha A, against best-of-N, on generated problems"
+    eval_search(_add(benchmarks, "search", "genprm.eval.search:command", text))
+    text = "how well provers tell a policy's steps apart, and whether they agree with it (arXiv 2410.08146)"
+    eval_provers(_add(benchmarks, "provers", "genprm.eval.provers:command", text))
     scores = _add(
         benchmarks,
         "scores",
