@@ -19,7 +19,6 @@ from genprm.candidates import Group
 from genprm.errors import ConfigError
 from genprm.eval.bon_report import MAJORITY, PASS, BonReport, build
 from genprm.eval.report import made, share, table
-from genprm.rank import PlainAnswers
 from genprm.rank_command import config_of, groups_of, with_candidates
 from genprm.rank_run import all_compared, scored
 from genprm.runs import Run, default_folder
@@ -52,7 +51,7 @@ async def _command(args: argparse.Namespace, groups: Sequence[Group]) -> int:
     found = {}
     with Run(Path(args.run) if args.run else default_folder("bon", config), config) as run:
         groups = await with_candidates(args, groups, run)
-        ranked = await all_compared(groups, PlainAnswers())
+        ranked = await all_compared(groups)
         for spec in args.scorer:
             async with open_scorer(spec) as scorer:
                 scores = await scored(groups, scorer, run, retry_failed=args.retry_failed)

@@ -9,13 +9,12 @@ with equal votes the one with more members wins, then the one that came first.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
-from genprm.answers import same_number
 from genprm.candidates import Group
+from genprm.comparing import Comparer
 from genprm.scorers.base import Scorer, Scores
 
 Rule = Literal["last", "mean", "min", "product", "outcome", "hybrid"]
@@ -23,35 +22,6 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 STEP_RULES: tuple[Rule, ...] = RULES[:4]
 NO_ANSWER = -1
 """The group of those whose answer cannot be read."""
-
-
-class AnswerGroups(Protocol):
-    """Which answers are the same."""
-
-    async def equivalent_groups(self, answers: Sequence[str | None]) -> list[int]:
-        """A number for each answer, from 0, the same for those that are the same; ``NO_ANSWER`` for none."""
-        ...
-
-
-class PlainAnswers:
-    """By numbers, else by text without blanks, dollar signs, a full stop at the end, and case."""
-
-    async def equivalent_groups(self, answers: Sequence[str | None]) -> list[int]:
-        first: list[str] = []
-        groups = []
-        for answer in answers:
-            if answer is None or not _bare(answer):
-                groups.append(NO_ANSWER)
-                continue
-            known = (n for n, other in enumerate(first) if same_number(answer, other) or _bare(answer) == _bare(other))
-            group = next(known, len(first))
-            first += [answer] if group == len(first) else []
-            groups.append(group)
-        return groups
-
-
-def _bare(answer: str) -> str:
-    return re.sub(r"[\s$]", "", answer).rstrip(".").casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +97,10 @@ class Ranked:
     """For each; empty where nobody scored."""
 
 
-async def compared(group: Group, answers: AnswerGroups) -> Ranked:
+async def compared(group: Group, comparer: Comparer) -> Ranked:
     """Which answers are the same, and which are right: as the candidates say, else by the reference."""
     said = [candidate.answer for candidate in group.candidates]
-    reference, *groups = await answers.equivalent_groups([group.problem.answer, *said])
+    reference, *groups = await comparer.equivalent_groups([group.problem.answer, *said])
     unknown = group.problem.answer is None
     order = {number: n for n, number in enumerate(dict.fromkeys(n for n in groups if n != NO_ANSWER))}
     right = tuple(

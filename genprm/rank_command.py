@@ -16,7 +16,7 @@ from genprm.candidates import Group, read_groups
 from genprm.engines import open_engine
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError
-from genprm.rank import PlainAnswers, Ranked, Rule, aggregate, choices, failures, is_right
+from genprm.rank import Ranked, Rule, aggregate, choices, failures, is_right
 from genprm.rank_run import all_compared, sampled, scored
 from genprm.runs import Run, config_of_program, default_folder
 from genprm.sandbox.text import plain
@@ -61,7 +61,7 @@ async def _rank(args: argparse.Namespace, groups: Sequence[Group]) -> int:
     config = config_of(args, groups)
     with Run(Path(args.run) if args.run else default_folder("rank", config), config) as run:
         groups = await with_candidates(args, groups, run)
-        ranked = await all_compared(groups, PlainAnswers())
+        ranked = await all_compared(groups)
         if args.scorer:
             async with open_scorer(args.scorer) as scorer:
                 found = await scored(groups, scorer, run, retry_failed=args.retry_failed)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genprm.candidates import Candidate, Group, sample
+from genprm.comparing import Comparer
 from genprm.engines.base import Engine
 from genprm.progress import progress
-from genprm.rank import AnswerGroups, Ranked, compared, score_groups
+from genprm.rank import Ranked, compared, score_groups
 from genprm.runs import Run
 from genprm.scorers.base import Scorer, Scores
 from genprm.types import Sampling
@@ -64,9 +65,13 @@ async def scored(
     return [done[group.id] for group in groups]
 
 
-async def all_compared(groups: Sequence[Group], answers: AnswerGroups) -> list[Ranked]:
+async def all_compared(groups: Sequence[Group]) -> list[Ranked]:
     """Which answers are the same and which are right, of every problem."""
-    return [await compared(group, answers) for group in groups]
+    comparer = Comparer()
+    try:
+        return [await compared(group, comparer) for group in groups]
+    finally:
+        await comparer.close()
 
 
 def _lots(groups: Sequence[Group]) -> list[Sequence[Group]]:

@@ -13,17 +13,16 @@ from genprm.errors import InputError
 from genprm.rank import (
     NO_ANSWER,
     Choice,
-    PlainAnswers,
     Ranked,
     aggregate,
     best,
     choices,
-    compared,
     failures,
     majority,
     weighted,
 )
 from genprm.rank_command import Chosen
+from genprm.rank_run import all_compared
 from genprm.scorers.base import Scores
 from genprm.types import Problem, Solution
 from tests.training_rows import write
@@ -70,31 +69,35 @@ def test_votes() -> None:
     assert weighted([0.7, 0.3, 0.5, None], [0, 1, 1, 1]) == Choice(2, 1), "the best member stands for the answer"
 
 
-def test_answers_are_grouped_by_number_and_by_text() -> None:
-    said = ["1,000", "1000.0", None, "\\$1000", "Blue.", " blue", "", "7"]
-    groups = asyncio.run(PlainAnswers().equivalent_groups(said))
-    assert groups == [0, 0, NO_ANSWER, 0, 1, 1, NO_ANSWER, 2]
-
-
 def group(answers: list[str | None], reference: str | None = "5", right: bool | None = None) -> Group:
     problem = Problem("p", reference)
     made = (Candidate(Solution(problem, ("s",), id=f"0/{k}"), answer, right) for k, answer in enumerate(answers))
     return Group("0", problem, tuple(made))
 
 
+def ranked_of(group: Group) -> Ranked:
+    (ranked,) = asyncio.run(all_compared([group]))
+    return ranked
+
+
+def test_answers_are_grouped_as_mathematics() -> None:
+    said: list[str | None] = ["1,000", "1000.0", None, "\\$1000", "Blue.", " blue", "", "7"]
+    assert ranked_of(group(said)).answers == (0, 0, NO_ANSWER, 0, 1, 1, NO_ANSWER, 2)
+
+
 def test_the_reference_does_not_break_ties() -> None:
-    ranked = asyncio.run(compared(group(["6", "5"]), PlainAnswers()))
+    ranked = ranked_of(group(["6", "5"]))
     assert ranked.answers == (0, 1)
     assert ranked.right == (False, True)
     assert choices(ranked, "min") == {"majority": Choice(0, 2)}
-    assert choices(asyncio.run(compared(group([]), PlainAnswers())), "min")["best"] == Choice(None, 0)
+    assert choices(ranked_of(group([])), "min")["best"] == Choice(None, 0)
 
 
 def test_what_is_right_where_nobody_says() -> None:
-    assert asyncio.run(compared(group(["6", None], None), PlainAnswers())).right == (None, None)
-    assert asyncio.run(compared(group([None, "5"]), PlainAnswers())).right == (False, True)
-    assert asyncio.run(compared(group(["6"], "5", True), PlainAnswers())).right == (True,)
-    assert asyncio.run(compared(group([]), PlainAnswers())).right == ()
+    assert ranked_of(group(["6", None], None)).right == (None, None)
+    assert ranked_of(group([None, "5"])).right == (False, True)
+    assert ranked_of(group(["6"], "5", True)).right == (True,)
+    assert ranked_of(group([])).right == ()
 
 
 def test_what_is_missing_is_counted() -> None:
