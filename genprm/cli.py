@@ -14,6 +14,7 @@ from typing import Any
 
 from genprm import __version__
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
+from genprm.cli_serving import serving
 from genprm.cli_training import training
 from genprm.errors import EngineLost, GenPRMError
 
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_bench(commands)
     _add_train(commands)
+    _add_serve(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -295,6 +297,13 @@ def _add_train(commands: Any) -> None:
     for task in (critic, policy):
         task.set_defaults(resumable=True)
         training(task)
+
+
+def _add_serve(commands: Any) -> None:
+    text = "critiques, scores and rankings over HTTP, and a page that shows a critique while it is made"
+    parser = _add(commands, "serve", "genprm.serving.command:command", text)
+    serving(parser)
+    recipe(parser)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ class Gate:
     def waiting(self) -> int:
         return self.admitted - self.running
 
-    @contextmanager
-    def admit(self, count: int) -> Iterator[None]:
-        """Room for ``count`` solutions until the end of the block. Raises Refusal (429) where there is none."""
+    def require_room(self, count: int) -> None:
+        """Raises Refusal (429) where so many solutions cannot wait."""
         if self.admitted + count > self._in_flight + self._queue:
             wait_s = min(self._mean_s * self.admitted / self._in_flight, 60.0)
             raise busy(f"the queue is full: {self.admitted} solutions are being judged or wait", wait_s)
+
+    @contextmanager
+    def admit(self, count: int) -> Iterator[None]:
+        """Room for ``count`` solutions until the end of the block. Raises Refusal (429) where there is none."""
+        self.require_room(count)
         self.admitted += count
         try:
             yield
@@ -65,9 +69,7 @@ class Clients:
     0 means no limit. Clients that have been quiet longest are forgotten.
     """
 
-    def __init__(
-        self, rate: float, burst: int, in_flight: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, burst: int, in_flight: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._in_flight = in_flight
