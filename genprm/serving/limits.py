@@ -22,6 +22,9 @@ class Gate:
         self._mean_s = 1.0
         self.running = 0
         self.admitted = 0
+        self.idle = asyncio.Event()
+        """Nobody is admitted."""
+        self.idle.set()
 
     @property
     def waiting(self) -> int:
@@ -38,10 +41,13 @@ class Gate:
         """Room for ``count`` solutions until the end of the block. Raises Refusal (429) where there is none."""
         self.require_room(count)
         self.admitted += count
+        self.idle.clear()
         try:
             yield
         finally:
             self.admitted -= count
+            if not self.admitted:
+                self.idle.set()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

@@ -116,8 +116,7 @@ async def _wind_down(server: uvicorn.Server, service: Service) -> None:
     service.stopping = server.should_exit = True
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(service.options.grace_s):
-            while service.gate.admitted:
-                await asyncio.sleep(0.05)
+            await service.gate.idle.wait()
     service.stopped.set()
 
 
