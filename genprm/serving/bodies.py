@@ -33,7 +33,7 @@ class Settings(Struct, forbid_unknown_fields=True, kw_only=True):
     stopping: Literal["exact", "none"] | None = None
     seed: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    timeout_s: Annotated[float, Meta(gt=0, description="Answer within this time, or 504.")] | None = None
+    timeout_s: Annotated[float, Meta(ge=1, description="Answer within this time, or 504.")] | None = None
 
 
 class CritiqueRequest(Settings, kw_only=True):

@@ -21,17 +21,17 @@ def trl_reward(
     Raises (when it is called):
         ServiceError: the server cannot be reached, or has failed on everything.
     """
-    client = Client(url, key=key)
 
     def genprm_reward(prompts: Sequence[Chat], completions: Sequence[Chat], **_: Any) -> list[float | None]:
         pairs = zip(prompts, completions, strict=True)
         items = [{"problem": problem_of(prompt), "solution": solution_of(text)} for prompt, text in pairs]
         asked = [n for n, item in enumerate(items) if item["solution"]]
         rewards: list[float | None] = [empty] * len(items)
-        for start in range(0, len(asked), batch):
-            part = asked[start : start + batch]
-            for n, reward in zip(part, _rewards(client, [items[n] for n in part], by, settings), strict=True):
-                rewards[n] = reward
+        with Client(url, key=key) as client:
+            for start in range(0, len(asked), batch):
+                part = asked[start : start + batch]
+                for n, reward in zip(part, _rewards(client, [items[n] for n in part], by, settings), strict=True):
+                    rewards[n] = reward
         return rewards
 
     return genprm_reward

@@ -6,7 +6,6 @@ The server and its key come from ``custom_reward_function.reward_kwargs`` (``url
 
 import os
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from genprm.client import Client, ServiceError
@@ -51,9 +50,9 @@ def compute_score(
     if not solution:
         return empty
     item = {"problem": _problem(extra_info or {}, data_source), "solution": solution}
-    (score,) = _client(url or os.environ.get("GENPRM_URL", "http://127.0.0.1:8000"), key).score(
-        [item], by=by, **settings
-    )
+    key = key or os.environ.get("GENPRM_KEY")
+    with Client(url or os.environ.get("GENPRM_URL", "http://127.0.0.1:8000"), key=key) as client:
+        (score,) = client.score([item], by=by, **settings)
     reward = missing if score.reward is None else score.reward
     if reward is None:
         raise ServiceError(f"a solution has no reward ({score.outcome} {score.error}); missing=VALUE puts one there")
@@ -65,8 +64,3 @@ def _problem(extra: Mapping[str, Any], data_source: str) -> str:
         if (given := extra.get(name)) is not None and len(given):
             return problem_of(given if isinstance(given, str) else list(given))
     raise ServiceError(f"rows of {data_source} have no extra_info[{' or '.join(map(repr, _QUESTIONS))}]")
-
-
-@lru_cache(maxsize=8)
-def _client(url: str, key: str | None) -> Client:
-    return Client(url, key=key or os.environ.get("GENPRM_KEY"))

@@ -100,7 +100,7 @@ function stepCard(text, index, heading) {
   const title = make(heading, "step-title", `Step ${index + 1}`);
   const head = make("header", "step-head", title, state, votes, mark);
   const evidence = make("div", "evidence");
-  const box = make("li", "step waiting", head, richText(text, "prose step-text"), evidence);
+  const box = make("li", "step waiting", head, richText(unmarked(text, index), "prose step-text"), evidence);
   box.id = `step-${index + 1}`;
   return {
     element: box,
@@ -122,6 +122,12 @@ function stepCard(text, index, heading) {
       if (state.textContent === "…") state.textContent = "not judged";
     },
   };
+}
+
+/** A step without the "Step 3:" that its title says already. */
+function unmarked(text, index) {
+  const found = /^\s*(?:#+\s*)?(?:\*\*)?(?:step|paragraph)\s+(\d+)(?:\*\*)?\s*[:.)](?:\*\*)?\s+/i.exec(text);
+  return found && Number(found[1]) === index + 1 ? text.slice(found[0].length) : text;
 }
 
 function voteMarks(judged) {
@@ -154,7 +160,7 @@ function evidenceOf(judged, full) {
   const rest = others.filter((one) => !against.includes(one));
   if (rest.length) {
     const more = rest.length === 1 ? "One more rationale" : `${rest.length} more rationales`;
-    out.push(make("details", "others", make("summary", "", more), ...rest.map((one) => rationaleBox(one, full))));
+    details.append(make("details", "others", make("summary", "", more), ...rest.map((one) => rationaleBox(one, full))));
   }
   return out;
 }

@@ -70,6 +70,7 @@ class Parser {
     const nodes = [];
     for (this.skip(); this.next !== undefined && this.next !== "}" && !ends(this.next); this.skip()) {
       const node = this.scripted();
+      if (isSign(node) && isOperator(nodes.at(-1))) node.setAttribute("form", "prefix");
       if (node) nodes.push(node);
     }
     return nodes;
@@ -229,8 +230,8 @@ class Parser {
     }
     this.raw();
     this.depth -= 1;
-    const [open, close] = FENCES[name] ?? ["", ""];
-    return row([...(open ? [operator(open)] : []), table, ...(close ? [operator(close)] : [])]);
+    const fences = (FENCES[name] ?? ["", ""]).map((sign) => (sign ? [element("mo", sign)] : []));
+    return row([...fences[0], table, ...fences[1]]);
   }
 }
 
@@ -244,8 +245,20 @@ function row(nodes) {
   return nodes.length === 1 ? nodes[0] : element("mrow", ...nodes);
 }
 
+/** Fences grow only where \left and \right ask for it. */
 function operator(text) {
-  return element("mo", text);
+  const node = element("mo", text);
+  if (/^[()[\]{}|‖]$/.test(text)) node.setAttribute("stretchy", "false");
+  return node;
+}
+
+function isSign(node) {
+  return node?.localName === "mo" && /^[−+]$/.test(node.textContent);
+}
+
+/** Whether a sign after it belongs to what follows. */
+function isOperator(node) {
+  return !node || (node.localName === "mo" && !/^[)\]}|!′…]$/.test(node.textContent));
 }
 
 function space(width) {
