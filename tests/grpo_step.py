@@ -16,7 +16,12 @@ from genprm.serving.adapters import trl_reward
 def main(url: str, folder: str) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(Path(__file__).parents[1] / "genprm" / "weights" / "nano")
     config = Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
     )
     args = GRPOConfig(
         output_dir=folder,
