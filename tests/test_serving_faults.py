@@ -61,7 +61,7 @@ def test_an_engine_that_goes_away_is_503_until_it_is_back(tmp_path: Path) -> Non
 
     with (
         serving(answer) as engine,
-        process("--engine", engine, *DIRECT, log=tmp_path / "log") as (url, _),
+        process("--engine", engine, "--template", "chatml", *DIRECT, log=tmp_path / "log") as (url, _),
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         assert client.post("/v1/critique", json=BODY).status_code == 200
@@ -139,8 +139,8 @@ def test_work_for_a_client_that_left_is_given_up(tmp_path: Path) -> None:
 async def _until_idle(service: Any) -> None:
     async with asyncio.timeout(3):
         await service.gate.idle.wait()
-        while service.gate.running:
-            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert service.gate.running == 0
 
 
 @pytest.mark.slow

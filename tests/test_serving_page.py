@@ -63,9 +63,9 @@ class Page:
         self.command("Emulation.setEmulatedMedia", features=[scheme])
 
     def picture(self, name: str) -> None:
-        """For the docs, where they are wanted: GENPRM_PICTURES=1."""
-        if os.environ.get("GENPRM_PICTURES"):
-            self.driver.save_screenshot(str(PICTURES / f"{name}.png"))
+        """For the docs, where they are wanted: PICTURES=1."""
+        if os.environ.get("PICTURES"):
+            assert self.driver.save_screenshot(str(PICTURES / f"{name}.png"))
 
     def quiet(self) -> bool:
         """No complaint in the console, and no request to anywhere else."""
