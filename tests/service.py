@@ -59,7 +59,8 @@ async def on_socket(
     async with open_critic(engine, options=DIRECT if direct else {}) as opened:
         service = Service(opened, options or Options(port=0, grace_s=1.0))
         task = asyncio.create_task(serve(make_app(service, keys), service, say_where=where.set_result))
-        await asyncio.wait({task, where}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {task, where}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         try:

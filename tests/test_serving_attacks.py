@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import re
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -219,9 +223,6 @@ def test_script_in_every_field_stays_text(tmp_path: Path) -> None:
 
 
 def test_the_page_names_nothing_outside_and_has_no_script_or_style_within() -> None:
-    import re
-    from importlib.resources import files
-
     for file in files("genprm.serving").joinpath("page").iterdir():
         text = file.read_text("utf-8")
         named = set(re.findall(r"https?://[^\"'\s)]+", text))
@@ -312,11 +313,7 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nothing_that_the_document_allows_breaks_the_server(tmp_path: Path) -> None:
     """schemathesis: requests made from the schemas, right and wrong ones; none is answered with a 5xx."""
-    schemathesis = pytest.importorskip("schemathesis")
-    import subprocess
-    import sys
-
-    assert schemathesis
+    pytest.importorskip("schemathesis")
     options = ["--option", "analyze=false", "--option", "verify=false", "--max-n", "4"]
     with process("--engine", script(tmp_path), *options, log=tmp_path / "log") as (url, running):
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--url", url]

@@ -57,7 +57,7 @@ def make_app(service: Service, keys: Keys | None = None) -> ASGIApp:
 
 def _endpoint(route: Route, service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        body = bodies.read(await request.body(), route.body)
+        body: Any = bodies.read(await request.body(), route.body)
         scope = request.scope
         asked = Asked(service, scope["genprm"]["client"], scope["genprm"], request.receive)
         answer = await route.answer(asked, body)

@@ -28,8 +28,9 @@ def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 def options_of(args: argparse.Namespace) -> Options:
     """Raises ConfigError."""
-    given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
-    return Options(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    given: dict[str, Any] = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Options(**given)
 
 
 async def _serve(args: argparse.Namespace, options: Options, keys: Keys | None) -> int:

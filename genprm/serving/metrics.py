@@ -14,7 +14,7 @@ from genprm.types import Critique
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _VERDICTS = {True: "right", False: "wrong", None: "none"}
 
-disable_created_metrics()  # a second series for each, of which nobody asks
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of which nobody asks
 
 
 class Metrics:
