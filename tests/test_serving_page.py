@@ -1,0 +1,251 @@
+"""The live page in a real browser: headless Chromium, from Debian's packages."""
+
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service import NO, ROOT, YES, process, script
+
+PICTURES = ROOT / "docs" / "pictures"
+TAG = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="needs chromium"),
+]
+
+
+class Page:
+    """A browser at the service."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        self.url = url
+
+    def ask(self, problem: str, solution: str) -> None:
+        for name, text in (("problem", problem), ("solution", solution)):
+            self.run("document.getElementById(arguments[0]).value = arguments[1]", name, text)
+        self.run("document.getElementById('ask').requestSubmit()")
+
+    def example(self, n: int) -> None:
+        self.wait("document.querySelectorAll('.chip').length > 2")
+        self.run("document.querySelectorAll('.chip')[arguments[0]].click()", n)
+        self.run("document.getElementById('ask').requestSubmit()")
+
+    def conclusion(self) -> str:
+        self.wait("document.querySelector('.conclusion:not(.waiting), .notice')")
+        return str(self.run("return document.querySelector('.conclusion, .notice').textContent"))
+
+    def run(self, code: str, *args: Any) -> Any:
+        return self.driver.execute_script(code, *args)
+
+    def wait(self, condition: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not self.run(f"return Boolean({condition})"):
+            assert time.monotonic() < end, condition
+            time.sleep(0.05)
+
+    def command(self, name: str, **values: Any) -> Any:
+        return self.driver.execute_cdp_cmd(name, values)
+
+    def size(self, width: int, height: int, dark: bool = False) -> None:
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.command("Emulation.setEmulatedMedia", features=[scheme])
+
+    def picture(self, name: str) -> None:
+        """For the docs, where they are wanted: PICTURES=1."""
+        if os.environ.get("PICTURES"):
+            from PIL import Image
+
+            whole = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+            whole.quantize(96).save(PICTURES / f"{name}.png", optimize=True)
+
+    def quiet(self) -> bool:
+        """No complaint in the console, and no request to anywhere else."""
+        log = [json.loads(line["message"])["message"] for line in self.driver.get_log("performance")]
+        asked = [one["params"]["request"]["url"] for one in log if one["method"] == "Network.requestWillBeSent"]
+        return not self.driver.get_log("browser") and all(url.startswith(self.url) for url in asked) and bool(asked)
+
+
+@contextmanager
+def browser(url: str) -> Iterator[Page]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        driver.get(url)
+        page = Page(driver, url)
+        page.size(1280, 900)
+        yield page
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def symbolic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with process("--engine", "symbolic", log=tmp_path_factory.mktemp("log") / "log") as (url, _):
+        yield url
+
+
+@pytest.fixture
+def page(symbolic: str) -> Iterator[Page]:
+    with browser(symbolic) as opened:
+        yield opened
+
+
+def test_the_example_shows_the_wrong_step_and_its_executed_check(page: Page) -> None:
+    page.example(1)
+    assert page.conclusion().startswith("First error: step 3.")
+    (marked,) = page.run("return [...document.querySelectorAll('.is-first')].map((e) => e.id)")
+    assert marked == "step-3"
+    shown = "#step-3 .why[open] pre.output"
+    assert "180" in page.run(f"return document.querySelector('{shown}').textContent")
+    assert "60 * 3" in page.run("return document.querySelector('#step-3 pre.code').textContent")
+    assert "4 no" in page.run("return document.querySelector('#step-3 .votes').textContent")
+    assert page.run("return document.getElementById('status').textContent") == "First error: step 3."
+    page.run("document.querySelector('.verdict a').click()")
+    assert page.run("return location.hash") == "#step-3"
+    assert page.quiet()
+    page.size(1280, 1250)
+    page.run("scrollTo({top: 0, behavior: 'instant'})")
+    page.picture("serve-page")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_needs_no_scrolling_sideways(page: Page, dark: bool) -> None:
+    page.size(390, 844, dark)
+    page.example(2)
+    assert page.conclusion() == "No error found."
+    assert page.run("return document.documentElement.scrollWidth") == 390
+    small = "[...document.querySelectorAll('button, summary')].filter((e) => e.offsetHeight && e.offsetHeight < 22)"
+    assert page.run(f"return ({small}).length") == 0
+    page.run("document.querySelector('.critique').scrollIntoView({behavior: 'instant'})")
+    page.picture(f"serve-phone-{'dark' if dark else 'light'}")
+    assert page.quiet()
+
+
+def test_formulas_are_drawn(page: Page) -> None:
+    texts = {
+        r"$\frac{1}{2} + \sqrt[3]{x}$": "mfrac mroot",
+        r"$x^2_1$ and \(\sum_{i=1}^{n} i\)": "msubsup munderover",
+        r"\[\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}\]": "mtable",
+        r"$$\left(\frac{a}{b}\right) \ge \alpha$$": "mfrac",
+        r"\boxed{42}": "mrow",
+        "It costs $4 and then $5.": "",
+        "\\$4 each": "",
+        "$" + "{" * 500 + "$ and $\\frac$ and $}$ and $\\left($ \\begin{cases}": "",
+        "$" + "\\frac{" * 300 + "$": "",
+    }
+    page.ask("p", "\n\n".join(texts))
+    page.conclusion()
+    for n, (text, wanted) in enumerate(texts.items(), 1):
+        drawn = page.run(
+            f"return [...document.querySelectorAll('#step-{n} .step-text math *')].map((e) => e.localName)"
+        )
+        assert set(wanted.split()) <= set(drawn), text
+    money = page.run("return document.querySelector('#step-6 .step-text').textContent")
+    assert money == "It costs $4 and then $5."
+    assert page.quiet()
+
+
+def test_script_in_every_field_is_shown_and_not_run(tmp_path: Path) -> None:
+    rules: list[dict[str, Any]] = [
+        {"when": "[Code Output]", "text": f"{TAG}\n</verify>\n<output>\n**Judgement**: $\\boxed{NO['text']}"},
+        {"when": "```python", "text": f"print({TAG!r})\n```\n"},
+        {"text": f"{TAG} ${TAG}$ `{TAG}` \\text{{{TAG}}}\n</analyze>\n"},
+    ]
+    with process("--engine", script(tmp_path, *rules), log=tmp_path / "log") as (url, _), browser(url) as page:
+        page.ask(TAG, f"Step 1: {TAG} $\\text{{{TAG}}}$\n\nStep 2: `{TAG}`")
+        assert page.conclusion() == "First error: step 1."
+        for part in (".problem", "#step-1 .step-text", "#step-1 .analysis", "#step-1 pre.code", "#step-1 pre.output"):
+            assert "onerror" in page.run("return document.querySelector(arguments[0]).textContent", part), part
+        assert page.run("return document.querySelectorAll('img, #result script').length") == 0
+        assert page.run("return window.hit") is None
+        assert page.quiet()
+
+
+def test_disagreement_failure_and_cancelling_are_shown(tmp_path: Path) -> None:
+    texts = [YES["text"], NO["text"]]
+    rules: list[dict[str, Any]] = [
+        {"when": "broken", "error": "out of order"},
+        {"when": "slow", "delay_s": 60, **YES},
+        {"texts": texts},
+    ]
+    options = ["--option", "analyze=false", "--option", "verify=false", "--stopping", "none"]
+    with (
+        process("--engine", script(tmp_path, *rules), *options, log=tmp_path / "log") as (url, _),
+        browser(url) as page,
+    ):
+        page.run("document.getElementById('n').value = 8")
+        page.ask("p", "Step 1: so\n\nStep 2: so")
+        page.conclusion()
+        split = page.run("return document.querySelector('.disagree summary').textContent")
+        assert "rationales disagree" in split
+        page.ask("p", "Step 1: broken")
+        page.wait("document.querySelector('.conclusion.unknown')")
+        assert "out of order" in page.conclusion()
+        page.ask("p", "Step 1: slow")
+        page.wait("document.querySelector('.step.waiting')")
+        page.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
+        page.wait("document.querySelector('.conclusion.unknown')")
+        assert "Cancelled" in page.conclusion()
+
+
+def test_everything_is_reached_by_keyboard_and_has_a_name(page: Page) -> None:
+    page.example(1)
+    page.conclusion()
+    from selenium.webdriver.common.keys import Keys
+
+    seen = []
+    for _ in range(40):
+        page.driver.switch_to.active_element.send_keys(Keys.TAB)
+        seen.append(page.run("const e = document.activeElement; return e.id || e.className || e.localName"))
+    assert {"problem", "solution", "n", "stop", "go", "chip"} <= set(seen)
+    assert {"summary", "code", "output"} <= set(seen)
+    nameless = page.run(
+        "return [...document.querySelectorAll('input, textarea, button')]"
+        ".filter((e) => !(e.labels?.length || e.textContent.trim())).length"
+    )
+    assert nameless == 0
+
+
+def test_a_revision_is_shown_as_a_difference(page: Page) -> None:
+    code = """
+        const done = arguments[0];
+        import("/page/common.js").then(({ diff, renderDiff }) => {
+          const pairs = diff(["a", "b", "c"], ["a", "x", "c", "d"]);
+          done([pairs, renderDiff(["a", "b"], ["a", "x"]).textContent, diff([], []).length]);
+        });
+    """
+    pairs, text, none = page.driver.execute_async_script(code)
+    assert pairs == [["same", "a"], ["gone", "b"], ["come", "x"], ["same", "c"], ["come", "d"]]
+    assert ("removed: b" in text, "added: x" in text, none) == (True, True, 0)
+
+
+def test_a_key_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:
+    from genprm.serving.keys import new_key
+
+    keys = str(tmp_path / "keys")
+    key = new_key(keys, "anna")
+    with process("--engine", "symbolic", "--keys", keys, log=tmp_path / "log") as (url, _), browser(url) as page:
+        page.wait("!document.getElementById('key-field').hidden")
+        page.ask("p", "1 + 1 = 3")
+        assert page.conclusion().startswith("A key is needed")
+        page.run("document.getElementById('key').value = arguments[0]", key)
+        page.ask("p", "1 + 1 = 3")
+        page.wait("document.querySelector('.conclusion.wrong')")
