@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from genprm import __version__
+from genprm.cli_data import checking, importing
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
 from genprm.cli_serving import serving
 from genprm.cli_training import training
@@ -117,6 +118,11 @@ def _add_critique(commands: Any) -> None:
     parser.add_argument(
         "--full", action="store_true", help="show the rationale of every step, not of the wrong ones only"
     )
+    parser.add_argument(
+        "--analysis",
+        action="store_true",
+        help="after each critique what went wrong: kind, severity, repair; with --json this instead of the critique",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")
     parser.add_argument("--run", metavar="DIR", help="keep the results there, and go on there when started again")
     recipe(parser)
@@ -217,6 +223,10 @@ def _add_synth(commands: Any) -> None:
         "genprm train critic and genprm train policy",
     )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
+    text = "conversations as others have them, such as GenPRM-MATH-Data, as rows with all their parts"
+    importing(_add(kinds, "import", "genprm.synth.data_commands:import_", text))
+    text = "which solutions or conversations to keep, and why not the others; what an evaluation set knows of them"
+    checking(_add(kinds, "check", "genprm.synth.data_commands:check", text))
 
 
 def _add_sandbox(commands: Any) -> None:

@@ -24,6 +24,7 @@ from genprm.inputs import read_solutions
 from genprm.runs import Run, config_of_program, default_folder, digest, key
 from genprm.sandbox import Limits
 from genprm.show import Printer, describe, remarks_on, stdout
+from genprm.trajectory import analyse
 from genprm.types import Critique, Solution
 
 Work = Coroutine[Any, Any, int]
@@ -42,26 +43,33 @@ async def _critique(args: argparse.Namespace, solutions: list[Solution]) -> int:
             done = {key(c.solution): c for c in run.read(Critique)} if run else {}
             done = {name: c for name, c in done.items() if not (args.retry_failed and c.failed)}
             if len(solutions) == 1 and not done and not args.json:
-                missed = await _watched(critic, solutions[0], printer, run)
+                missed = await _watched(critic, solutions[0], printer, run, args.analysis)
                 solutions = []
             async with aclosing(_in_order(critic, solutions, done, run)) as critiques:
                 async for result in critiques:
                     missed += result.outcome != "ok"
                     if args.json:
-                        sys.stdout.write(records.to_json(result).decode() + "\n")
+                        record = analyse(result) if args.analysis else result
+                        sys.stdout.write(records.to_json(record).decode() + "\n")
                         sys.stdout.flush()
                     else:
                         printer.show(result)
+                        if args.analysis:
+                            printer.analysis(analyse(result))
     return 1 if missed else 0
 
 
-async def _watched(critic: Critic, solution: Solution, printer: Printer, run: Run | None) -> int:
+async def _watched(
+    critic: Critic, solution: Solution, printer: Printer, run: Run | None, analysis: bool = False
+) -> int:
     """One critique, each step shown as soon as it is judged."""
     printer.begin(solution)
     # Not as a single critique: an engine that is lost ends the command, and is no result to keep.
     async with aclosing(critic.critique_many([solution], lambda step: printer.step(solution, step))) as critiques:
         result = await anext(critiques)
     printer.end(result)
+    if analysis:
+        printer.analysis(analyse(result))
     if run:
         run.append(result)
     return result.outcome != "ok"

@@ -4,6 +4,7 @@ Everything is read whole and decoded before the first row is handed out: these f
 begin on a file whose last line is torn.
 """
 
+import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,22 @@ def row_files(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"the folder holds no {', '.join(ROW_SUFFIXES)} file", str(folder))
     return files
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is a dataset with splits: a card beside Parquet files in ``data``."""
+    return (folder / "README.md").is_file() and any(folder.glob("data/*-*-of-*.parquet"))
+
+
+def split_files(dataset: Path, splits: str) -> list[Path]:
+    """The files of a dataset's splits, several with commas between them. Raises InputError: there is no such split."""
+    found: list[Path] = []
+    for split in map(str.strip, splits.split(",")):
+        files = sorted(dataset.glob(f"data/{glob.escape(split)}-*-of-*.parquet"))
+        if not files:
+            raise InputError(f"there is no split {split!r}", str(dataset))
+        found += files
+    return found
 
 
 def is_hub_id(source: str) -> bool:

@@ -11,6 +11,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from genprm.sandbox.text import plain
+from genprm.trajectory import Analysis, told
 from genprm.types import NO_ERROR, Check, Critique, Method, Rationale, Solution, StepCritique
 from genprm.voting import chain_indices
 
@@ -70,6 +71,13 @@ class Printer:
         self._say(made_by(critique), 0, "dim")
         for remark in _remarks(critique):
             self._say(remark, 0, "dim")
+        self._console.print()
+
+    def analysis(self, analysis: Analysis) -> None:
+        """What went wrong, after a critique."""
+        self._say("Analysis of the solution", 0, "bold")
+        for line in told(analysis):
+            self._say(line, 2)
         self._console.print()
 
     def _evidence(self, step: StepCritique, verdict: bool | None) -> None:

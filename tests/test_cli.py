@@ -562,7 +562,10 @@ def test_schema_is_json() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "critique", "eval", "eval processbench", "eval scores", "eval world", "train critic", "doctor", "schema"],
+    [
+        *("", "critique", "eval", "eval processbench", "eval scores", "eval world", "train critic", "doctor", "schema"),
+        *("synth import", "synth check"),
+    ],
 )
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:
     began = children_s()

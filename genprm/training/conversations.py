@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from genprm.errors import InputError
-from genprm.rows import Row, describe, is_hub_id, read_hub, read_rows, row_files
+from genprm.rows import Row, describe, is_dataset, is_hub_id, read_hub, read_rows, row_files, split_files
 from genprm.types import Message, Role
 
 _FIELDS = ("messages", "conversations")
@@ -31,16 +31,17 @@ class Conversation:
 
 
 def read_conversations(sources: Iterable[str | Path]) -> list[Conversation]:
-    """All rows of files (``.jsonl``, ``.json``, ``.parquet``), of folders of them, and of datasets on the hub.
+    """All rows of files (``.jsonl``, ``.json``, ``.parquet``), of folders of them, and of datasets here or on the hub.
 
-    Of a dataset ``OWNER/NAME`` only the split ``train`` is read, never in passing what others test with;
-    ``OWNER/NAME:SPLIT`` names another one, or several with commas between them.
+    A dataset here is a folder as ``genprm.synth.export`` writes it. Of a dataset ``FOLDER`` or ``OWNER/NAME`` only the
+    split ``train`` is read, never in passing what others test with; ``OWNER/NAME:SPLIT`` names another one, or several
+    with commas between them.
 
     Raises:
         InputError: a row that does not fit, with its file, line and field; a source without rows.
         MissingExtra: Parquet or the hub without the extra ``data``.
     """
-    return [conversation_from_row(row) for source in sources for row in _rows(str(source))]
+    return [conversation_from_row(row) for source in sources for row in source_rows(str(source))]
 
 
 def require_difficulties(rows: Iterable[Conversation]) -> None:
@@ -50,10 +51,14 @@ def require_difficulties(rows: Iterable[Conversation]) -> None:
             raise InputError("--curriculum needs the difficulty of every row", row.where, "difficulty")
 
 
-def _rows(source: str) -> Iterator[Row]:
+def source_rows(source: str) -> Iterator[Row]:
+    """The rows of one source as they are; see :func:`read_conversations`."""
     path = Path(source)
     name, _, split = source.partition(":")
-    if path.is_dir():
+    if is_dataset(Path(name)):
+        for file in split_files(Path(name), split or "train"):
+            yield from read_rows(file)
+    elif path.is_dir():
         for file in row_files(path):
             yield from read_rows(file)
     elif path.is_file():
