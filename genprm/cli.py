@@ -17,6 +17,7 @@ from genprm.cli_data import checking, importing
 from genprm.cli_options import Listed, engine, generated, level, policy, recipe, rows, sampling
 from genprm.cli_serving import serving
 from genprm.cli_training import training
+from genprm.cli_viewing import reporting, viewing
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_train(commands)
     _add_serve(commands)
+    _add_view(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -314,6 +316,12 @@ def _add_serve(commands: Any) -> None:
     parser = _add(commands, "serve", "genprm.serving.command:command", text)
     serving(parser)
     recipe(parser)
+
+
+def _add_view(commands: Any) -> None:
+    text = "a page over a saved run, or two side by side: filter, search, jump to any row"
+    viewing(_add(commands, "view", "genprm.viewing.command:view", text))
+    reporting(_add(commands, "report", "genprm.viewing.command:report", "a saved run as one HTML file"))
 
 
 if __name__ == "__main__":
