@@ -1,9 +1,9 @@
 """What the page asks for, and what it gets: JSON over one or two runs.
 
-    runs()                     names, parts, settings, what was said at the end
-    rows(part, …)              a piece of the list, and how many there are of each kind
-    row(part, …)               one row whole
-    find(part, what)           where an id or a number stands
+runs()                     names, parts, settings, what was said at the end
+rows(part, …)              a piece of the list, and how many there are of each kind
+row(part, …)               one row whole
+find(part, what)           where an id or a number stands
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genprm.errors import InputError
+from genprm.viewing.figures import figures, how
 from genprm.viewing.folders import Part, Viewed, made_by, settings, summary
 from genprm.viewing.index import Index
 from genprm.viewing.queries import Found, Pairs, Wanted, choose, search
-from genprm.viewing.sheets import fields, sheet, title_of
+from genprm.viewing.sheets import sheet, title_of
 from genprm.viewing.summaries import Summary
 
 Answer = dict[str, Any]
@@ -153,8 +154,8 @@ def _run(viewed: Viewed) -> Answer:
         "made": made_by(made),
         "parts": [{"name": part.name, **_reading(part.index)} for part in viewed.parts],
         "pictures": [[picture.name for picture in part.pictures()] for part in viewed.parts],
-        "settings": fields(made)["fields"],
-        "reports": {part.name: fields(summary(part.folder))["fields"] for part in viewed.parts},
+        "how": how(made),
+        "figures": [figures(summary(part.folder)) for part in viewed.parts],
     }
 
 

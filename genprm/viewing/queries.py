@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from genprm.viewing.index import Index
-from genprm.viewing.summaries import LABEL, OUTCOME, TROUBLE, VOTES, Facets
+from genprm.viewing.summaries import KIND_OF_ERROR, LABEL, OUTCOME, TROUBLE, VOTES, Facets
 
 Wanted = Mapping[str, frozenset[str]]
 """Values by facet: a row needs one of each."""
@@ -63,7 +63,9 @@ def choose(facets: Sequence[Facets], wanted: Wanted, among: frozenset[int] | Non
 
 
 def _tells(name: str, values: Counter[str], wanted: Wanted) -> bool:
-    return name in wanted or (len(values) <= _MOST_VALUES and (len(values) > 1 or name in (LABEL, OUTCOME, TROUBLE)))
+    return name in wanted or (
+        len(values) <= _MOST_VALUES and (len(values) > 1 or name in (LABEL, OUTCOME, TROUBLE, KIND_OF_ERROR))
+    )
 
 
 def _sorted(values: Counter[str]) -> dict[str, int]:

@@ -32,7 +32,8 @@ def sheet(line: Any) -> list[Block]:
         blocks = _SHEETS[kind_of(record)](record)
     except (InputError, *_FORMLESS):  # by its fields it looked like something that it is not
         blocks = [fields(record)]
-    return [fields(around), *blocks] if around else blocks
+    told_apart = {name: value for name, value in around.items() if name != "key"}
+    return [fields(told_apart), *blocks] if told_apart else blocks
 
 
 def title_of(line: Any) -> str:

@@ -7,7 +7,7 @@ const WORDS = { true: "right", false: "wrong", null: "unsure" };
 /** A block as an element; what cannot be drawn is shown as the data that it is. */
 export function drawBlock(block) {
   try {
-    return { critique, solution, change, fields }[block.type](block);
+    return { critique, solution, change, fields, table }[block.type](block);
   } catch {
     return fields({ title: "", fields: [["record", JSON.stringify(block, null, 2)]] });
   }
@@ -71,6 +71,15 @@ export function fields(block) {
   }
   const box = headed(block, "block");
   box.append(list);
+  return box;
+}
+
+function table(block) {
+  const cells = (row, kind) => make("tr", "", ...row.map((text) => make(kind, "", text)));
+  const rows = block.rows.length ? block.rows.map((row) => cells(row, "td")) : [cells(["none"], "td")];
+  const drawn = make("table", "figures", make("thead", "", cells(block.head, "th")), make("tbody", "", ...rows));
+  const box = headed(block, "block");
+  box.append(drawn);
   return box;
 }
 

@@ -1,7 +1,7 @@
 // Saved runs: a list that is filtered, and the row that was chosen. What is chosen stands in the address (#row=17&…).
 
 import { make } from "./common.js";
-import { drawBlock, fields } from "./blocks.js";
+import { drawBlock } from "./blocks.js";
 
 const at = (id) => document.getElementById(id);
 const STATES = { right: "as labelled", wrong: "differs from the label", failed: "failed" };
@@ -197,7 +197,7 @@ async function drawRow(number) {
   const first = row.sides.find(Boolean);
   const title = make("h2", "", `Row ${number + 1}`);
   const head = make("div", "where", title, make("span", "", first.id), ...elsewhere(row));
-  if (row.sides.length === 1 && STATES[first.state]) head.append(make("span", `brief ${first.state}`, STATES[first.state]));
+  if (row.sides.length === 1 && first.blocks[0].type === "critique" && STATES[first.state]) head.append(make("span", `brief ${first.state}`, STATES[first.state]));
   head.append(turns(number));
   const sides = row.sides.map((side, index) => {
     const box = make("div", "side");
@@ -214,8 +214,9 @@ async function drawRow(number) {
 
 function sideTitle(side, index) {
   const run = about.runs[index];
-  return make("h3", "", run.name === about.runs[1 - index].name ? run.folder : run.name,
-    side ? make("span", `brief ${side.state}`, ` ${side.brief}`) : null);
+  const name = run.name === about.runs[1 - index].name ? run.folder : run.name;
+  const brief = side ? make("span", `brief ${side.state}`, side.brief) : null;
+  return make("header", "", make("h3", "", name), brief, make("p", "note", run.made));
 }
 
 function elsewhere(row) {
@@ -262,7 +263,6 @@ function told(message) {
 function drawAbout() {
   document.title = `${about.runs.map((run) => run.name).join(" | ")} – genprm view`;
   const sides = about.runs.map((run, index) => {
-    const name = run.parts[part()].name;
     const box = make("div", "side about", make("h2", "", run.name));
     const images = (run.pictures[part()] ?? []).map((picture) => {
       const image = make("img");
@@ -271,9 +271,7 @@ function drawAbout() {
       return image;
     });
     if (images.length) box.append(make("div", "pictures", ...images));
-    for (const [title, record] of [["What it came to", run.reports[name]], ["How it was made", run.settings]]) {
-      if (record && record.length) box.append(fields({ title, fields: record }));
-    }
+    box.append(...run.figures[part()].map(drawBlock), make("h2", "", "How it was made"), ...run.how.map(drawBlock));
     return box;
   });
   at("detail").replaceChildren(make("div", "sides", ...sides));
@@ -317,6 +315,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 
 about = await get("about");
 at("name").textContent = about.runs.map((run) => run.name).join("  |  ");
-at("made").textContent = about.runs.map((run) => run.made).filter(Boolean).join("  |  ");
+at("made").textContent = about.runs.length > 1 ? "side by side" : about.runs[0].made;
 at("text").value = state().get("text") ?? "";
 await follow();
