@@ -2,7 +2,7 @@
 
 import argparse
 import webbrowser
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,14 @@ async def _report(viewed: Any, chosen: Any, output: Path) -> int:
     from genprm.runs import write_whole
     from genprm.viewing.report import pages
 
-    write_whole(output, pages(viewed, chosen))
-    print(f"report: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+    written = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal written
+        for piece in pages(viewed, chosen):
+            written += len(piece)
+            yield piece
+
+    write_whole(output, counted())
+    print(f"report: {output} ({written / 1e6:.1f} MB)")
     return 0

@@ -34,7 +34,7 @@ class Viewed:
 
     @property
     def name(self) -> str:
-        return self.folder.absolute().name
+        return self.folder.absolute().stem
 
     def part(self, number: int) -> Part:
         """Raises InputError."""
@@ -53,7 +53,7 @@ def open_run(path: str | Path) -> Viewed:
     if path.is_file():
         if path.suffix != ".jsonl":
             raise InputError("is no folder of a run, and no .jsonl file", str(path))
-        return Viewed(path.parent, (Part(path.stem, Index(path), path.parent),))
+        return Viewed(path, (Part(path.stem, Index(path), path.parent),))
     if not path.is_dir():
         raise InputError("there is no such folder", str(path))
     folders = [path] if (path / _NAME).is_file() else sorted(p.parent for p in path.glob(f"[0-9]-*/{_NAME}"))

@@ -79,7 +79,7 @@ def _critique(record: Any) -> list[Block]:
 def solution(
     steps: Sequence[str],
     notes: Sequence[str] = (),
-    states: Sequence[bool | None | str] = (),
+    states: Sequence[bool | str | None] = (),
     *,
     problem: str = "",
     title: str = "",
