@@ -1,4 +1,7 @@
-"""Pictures of what ``genprm eval world`` found, readable without colour. Needs matplotlib (extra ``plot``)."""
+"""Pictures of what ``genprm eval world`` and ``eval labels`` found, readable without colour.
+
+Needs matplotlib (extra ``plot``).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genprm.eval.calibration import Calibration
 from genprm.eval.metrics import Interval
 from genprm.eval.paired import Measure
 from genprm.eval.world_report import Arm, WorldReport
@@ -152,6 +156,47 @@ def _matrix(axes: Axes, arm: Arm) -> None:
     axes.set_title(arm.name, fontsize=9)
     axes.set_xlabel("first error named" + (" (?: no verdict)" if missing else ""))
     axes.set_ylabel("first error")
+
+
+def reliability(calibrations: Sequence[Calibration]) -> Figure:
+    """Reliability curves: share of right steps over the mean score of a bin, a panel per labeler; the area of a point
+    is the bin's share of the steps."""
+    columns = min(len(calibrations), 4)
+    rows = -(-len(calibrations) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(2.1 * columns + 0.6, 2.3 * rows + 0.3), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, each in zip(panels.flatten(), calibrations, strict=False):
+            _curve(axes, each)
+        for axes in panels.flatten()[len(calibrations) :]:
+            axes.set_visible(False)
+        for axes in panels.flatten()[: len(calibrations)][-columns:]:
+            axes.tick_params(labelbottom=True)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("right (%)")
+        figure.supxlabel("mean score (%)", fontsize=9)
+    return figure
+
+
+def _curve(axes: Axes, each: Calibration) -> None:
+    axes.plot([0, 100], [0, 100], color="0.7", linewidth=0.8, linestyle="--")
+    xs, ys = [100 * point.score for point in each.curve], [100 * point.right for point in each.curve]
+    axes.plot(xs, ys, color="0.0", linewidth=1.0)
+    axes.scatter(
+        xs,
+        ys,
+        s=[6 + 150 * point.n / each.n for point in each.curve],
+        color="0.55",
+        edgecolor="0.0",
+        zorder=3,
+        clip_on=False,
+    )
+    ece = "" if each.ece.value is None else f"ECE {100 * each.ece.value:.1f} %"
+    axes.text(0.95, 0.05, ece, transform=axes.transAxes, ha="right", fontsize=8)
+    axes.set_xlim(-3, 103)
+    axes.set_ylim(-3, 103)
+    axes.set_title(each.name if len(each.name) <= 26 else f"{each.name[:25]}…", fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:

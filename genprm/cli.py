@@ -148,6 +148,7 @@ def _add_eval(commands: Any) -> None:
     bench.set_defaults(resumable=True)
     _add_world(benchmarks)
     _add_policy(benchmarks)
+    _add_labels(benchmarks)
     scores = _add(
         benchmarks,
         "scores",
@@ -200,6 +201,48 @@ def _add_policy(benchmarks: Any) -> None:
     method.add_argument("-n", type=int, default=1, metavar="N", help="answers a problem (default: %(default)s)")
     method.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer (default: %(default)s)")
     sampling(method)
+    parser.set_defaults(resumable=True)
+
+
+def _add_labels(benchmarks: Any) -> None:
+    parser = _add(
+        benchmarks,
+        "labels",
+        "genprm.eval.labels:command",
+        "calibration of labelers against labels by people, and their agreement with one another",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="PRM800K ratings (.jsonl.gz, or .jsonl with --kind ratings), or a .jsonl file of step scores or a folder "
+        "of them: {id, label, model, scores}",
+    )
+    parser.add_argument("--kind", choices=["ratings", "scores"], help="of the data (default: by its name)")
+    parser.add_argument("--run", metavar="DIR", help="the run folder (default: runs/labels-… by configuration)")
+    parser.add_argument("--limit", type=int, metavar="N", help="for ratings: of the first N problems only")
+    parser.add_argument(
+        "--labelers",
+        nargs="+",
+        default=["heuristics", "judge"],
+        choices=["heuristics", "judge"],
+        metavar="NAME",
+        help="for ratings: %(choices)s (the engine symbolic judges; default: both)",
+    )
+    parser.add_argument(
+        "--neutral",
+        default="right",
+        choices=["right", "wrong", "drop"],
+        help="for ratings: what a neutral step counts as (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="for scores: a step is wrong below it (default: %(default)s)"
+    )
+    parser.add_argument("--bins", type=int, default=10, metavar="N", help="of the curve (default: %(default)s)")
+    parser.add_argument(
+        "--binning", default="mass", choices=["mass", "width"], help="bins of equal mass (default) or width"
+    )
+    parser.add_argument("--resamples", type=int, default=500, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.set_defaults(resumable=True)
 
 
