@@ -16,13 +16,15 @@ from genprm.eval.paired import Measure
 from genprm.eval.world_report import Arm, WorldReport
 from genprm.eval.world_votes import RULES
 
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
 """Text stays text in SVG files, and the same report gives the same file."""
-_GREYS = ("0.0", "0.35", "0.55", "0.75")
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D")
+GREYS = ("0.0", "0.35", "0.55", "0.75")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
 _FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
+Confusion = Sequence[Sequence[int]]
+"""[label][prediction], both counted from step 0, then no error; predictions then: none. Numbers of problems."""
 _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
 
 
@@ -36,7 +38,7 @@ def save_all(report: WorldReport, folder: Path) -> list[Path]:
 
 def save(figure: Figure, path: Path) -> Path:
     """In the format that the end of the name says."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         figure.savefig(path, dpi=150, metadata=dated.get(path.suffix))
     return path
@@ -49,7 +51,7 @@ def has_votes(report: WorldReport) -> bool:
 
 def votes(report: WorldReport) -> Figure:
     """F1 over votes with intervals, a line per ablation, a panel per way to count them."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         panels = figure.subplots(1, len(RULES), sharey=True)
         for axes, rule in zip(panels, RULES, strict=True):
@@ -57,7 +59,7 @@ def votes(report: WorldReport) -> Figure:
                 _vote_line(axes, arm, rule, i)
             _vote_axes(axes, rule, report)
         panels[0].set_ylabel("F1 (%)")
-        panels[0].set_ylim(*_span([point.f1 for arm in report.arms for point in arm.votes]))
+        panels[0].set_ylim(*span([point.f1 for arm in report.arms for point in arm.votes]))
         _legend(figure, panels[0], report)
     return figure
 
@@ -70,11 +72,11 @@ def _vote_line(axes: Axes, arm: Arm, rule: str, i: int) -> None:
     axes.errorbar(
         places,
         values,
-        yerr=_errors([point.f1 for point in points]),
+        yerr=errors([point.f1 for point in points]),
         label=arm.name,
-        color=_GREYS[i % 4],
-        linestyle=_LINES[i % 4],
-        marker=_MARKERS[i % 4],
+        color=GREYS[i % 4],
+        linestyle=LINES[i % 4],
+        marker=MARKERS[i % 4],
         markersize=4,
         capsize=2,
         elinewidth=0.8,
@@ -98,7 +100,7 @@ def kinds(report: WorldReport) -> Figure:
     scores = [{score.split: score for score in arm.kinds} for arm in report.arms]
     order = sorted(scores[0], key=lambda kind: scores[0][kind].error_accuracy or 0.0)
     height = 0.8 / len(scores)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 1.2 + len(order) * (0.16 + 0.16 * len(scores))), layout="constrained")
         axes = figure.subplots()
         for i, (arm, by_kind) in enumerate(zip(report.arms, scores, strict=True)):
@@ -107,7 +109,7 @@ def kinds(report: WorldReport) -> Figure:
                 [place + 0.4 - (i + 0.5) * height for place in range(len(order))],
                 [100 * (each.value or 0.0) for each in found],
                 height,
-                xerr=_errors(found),
+                xerr=errors(found),
                 label=arm.name,
                 color=_FILLS[i % 4],
                 edgecolor="0.2",
@@ -125,25 +127,29 @@ def kinds(report: WorldReport) -> Figure:
 
 
 def confusion(report: WorldReport) -> Figure:
+    """What was named for which first error, a panel per ablation."""
+    return confusions([(arm.name, arm.confusion) for arm in report.arms])
+
+
+def confusions(panels: Sequence[tuple[str, Confusion]]) -> Figure:
     """What was named for which first error: shares of a row in grey, numbers of problems in words."""
-    arms = report.arms
-    columns = min(len(arms), 2)
-    rows = -(-len(arms) // columns)
-    side = 0.9 + 0.34 * len(arms[0].confusion)
-    with matplotlib.rc_context(_STYLE):
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    side = 0.9 + 0.34 * max(len(counts) for _, counts in panels)
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=((side + 0.4) * columns, (side + 0.3) * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, arm in zip(panels, arms, strict=False):
-            _matrix(axes, arm)
-        for axes in panels[len(arms) :]:
+        places = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, (name, counts) in zip(places, panels, strict=False):
+            _matrix(axes, name, counts)
+        for axes in places[len(panels) :]:
             axes.set_visible(False)
     return figure
 
 
-def _matrix(axes: Axes, arm: Arm) -> None:
-    steps = [str(step + 1) for step in range(len(arm.confusion) - 1)]
-    missing = any(row[-1] for row in arm.confusion)
-    counts = [row if missing else row[:-1] for row in arm.confusion]
+def _matrix(axes: Axes, name: str, confusion: Confusion) -> None:
+    steps = [str(step + 1) for step in range(len(confusion) - 1)]
+    missing = any(row[-1] for row in confusion)
+    counts = [row if missing else row[:-1] for row in confusion]
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for y, row in enumerate(counts):
@@ -153,7 +159,7 @@ def _matrix(axes: Axes, arm: Arm) -> None:
                 axes.text(x, y, str(count), ha="center", va="center", fontsize=7, color=tone)
     axes.set_xticks(range(len(counts[0])), [*steps, "none", *(["?"] if missing else [])])
     axes.set_yticks(range(len(counts)), [*steps, "none"])
-    axes.set_title(arm.name, fontsize=9)
+    axes.set_title(name, fontsize=9)
     axes.set_xlabel("first error named" + (" (?: no verdict)" if missing else ""))
     axes.set_ylabel("first error")
 
@@ -163,7 +169,7 @@ def reliability(calibrations: Sequence[Calibration]) -> Figure:
     is the bin's share of the steps."""
     columns = min(len(calibrations), 4)
     rows = -(-len(calibrations) // columns)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * columns + 0.6, 2.3 * rows + 0.3), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, each in zip(panels.flatten(), calibrations, strict=False):
@@ -205,7 +211,7 @@ def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
 
 
-def _span(measures: Sequence[Measure]) -> tuple[float, float]:
+def span(measures: Sequence[Measure]) -> tuple[float, float]:
     """From below the lowest interval to above the highest, in percent; ten points at least: noise is to look small."""
     ends = [100 * end for m in measures if m.interval for end in (m.interval.low, m.interval.high)] or [0.0, 100.0]
     low, high = min(ends), max(ends)
@@ -213,7 +219,7 @@ def _span(measures: Sequence[Measure]) -> tuple[float, float]:
     return max(low - margin, -1.0), min(high + margin, 101.0)
 
 
-def _errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
+def errors(measures: Sequence[Measure]) -> tuple[list[float], list[float]]:
     """Distances from the figures down and up to the ends of their intervals, in percent."""
     known = [(each.value or 0.0, each.interval or Interval(each.value or 0.0, each.value or 0.0)) for each in measures]
     # A mean of F1 may lie a hair outside of the interval of one that hardly varies.

@@ -157,6 +157,7 @@ def _add_eval(commands: Any) -> None:
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+    scores.add_argument("--plot", metavar="FILE", help="F1 over thresholds as .png, .svg or .pdf")
 
 
 def _add_world(benchmarks: Any) -> None:
@@ -333,6 +334,7 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
+    bench.add_argument("--plot", metavar="FILE", help="steps a second as bars, as .png, .svg or .pdf")
 
 
 def _add_train(commands: Any) -> None:
