@@ -121,7 +121,7 @@ class Index:
 
     def _forget(self) -> None:
         for kept in (self.rows, self.offsets, self.by_key, self.kinds, self.broken, self._names):
-            kept.clear()  # type: ignore[attr-defined]
+            kept.clear()
         self.n_broken = self._read = self._lines = self._analysed = 0
         self.torn = False
 

@@ -36,7 +36,8 @@ class Chosen:
     only: Only | None = None
     rationales: int = 2
     """Of each step, at most."""
-    bytes: int = MOST_BYTES
+    size: int = MOST_BYTES
+    """Bytes of the rows of a part, at most."""
 
 
 def pages(viewed: Viewed, chosen: Chosen) -> Iterator[bytes]:
@@ -94,7 +95,7 @@ def _part(part: Part, chosen: Chosen, named: bool) -> Iterator[str]:
     for done, row in enumerate(rows):
         drawn = _entry(index, row, chosen.rationales)
         written += len(drawn)
-        if written > chosen.bytes:
+        if written > chosen.size:
             yield f'<p class="notice">The other {len(rows) - done:,} would make this file too large.</p>'
             break
         yield drawn

@@ -8,7 +8,7 @@
 Whatever stands in a record is data: neither checked nor trusted here, and escaped by who draws it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from genprm.errors import InputError
 from genprm.records import from_json, to_json
 from genprm.trajectory import analyse, told
 from genprm.types import NO_ERROR, Critique
-from genprm.viewing.summaries import kind_of, place, unwrapped
+from genprm.viewing.summaries import Kind, kind_of, place, unwrapped
 
 Block = dict[str, Any]
 _CANDIDATES = 8
@@ -195,7 +195,7 @@ def _said(review: Mapping[str, Any]) -> str:
     return ("no verdict" if named is None else f"first error: {place(named)}") + graded
 
 
-def _rewards(review: Mapping[str, Any], n: int) -> tuple[list[str], list[bool | str]]:
+def _rewards(review: Mapping[str, Any], n: int) -> tuple[list[str], list[bool]]:
     rewards, first = list(review.get("rewards") or ()), review.get("first_error")
     notes = ["" if reward is None else f"reward {reward:.2f}" for reward in rewards]
     if first is None:
@@ -226,7 +226,7 @@ def _marks(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-_SHEETS = {
+_SHEETS: dict[Kind, Callable[[Any], list[Block]]] = {
     "critique": _critique,
     "refinement": _refinement,
     "search": _search,
