@@ -64,13 +64,18 @@ def write(folder: Path, *lines: Any) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Judged by the symbolic engine, with checks that ran."""
+    return judged_by("symbolic", tmp_path_factory.mktemp("run") / "symbolic")
 
+
+def judged_by(engine: str, folder: Path) -> Path:
     async def judged() -> list[Critique]:
-        async with open_critic("symbolic", n=2) as critic:
+        async with open_critic(engine, n=2) as critic:
             solutions = [made.solution for made in examples("test", 12, difficulty=1)]
             return [each async for each in critic.critique_many(solutions)]
 
-    return write(tmp_path_factory.mktemp("run") / "symbolic", *asyncio.run(judged()))
+    write(folder, *sorted(asyncio.run(judged()), key=lambda made: made.solution.id))
+    (folder / "run.json").write_bytes(records.to_json({"config": {"engine": engine, "protocol": "genprm", "n": 2}}))
+    return folder
 
 
 def read(folder: Path) -> Index:
