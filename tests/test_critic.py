@@ -326,3 +326,25 @@ def test_the_judge_votes_over_indices() -> None:
     assert len(done.judgements) == 16
     assert done.steps[1].votes.no == sum(r.first_error == 1 for r in done.judgements)
     assert done.steps[0].votes.missing == sum(r.first_error is None for r in done.judgements)
+
+
+def test_a_critic_by_another_method_shares_what_may_be_in_flight() -> None:
+    class Busy(ScriptedEngine):
+        now = most = 0
+
+        async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.01)
+            self.now -= 1
+            return await super().complete(prompt, sampling)
+
+    async def both(critic: Critic) -> tuple[Critique, Critique]:
+        other = critic.by(Method("busy", "genprm", n=4, threshold=0.95))
+        return await asyncio.gather(critic.critique(SOLUTION), other.critique(SOLUTION))
+
+    busy = Busy(ALL_RIGHT.rules)
+    busy.rules = (Rule(when="[Code Output]", text=verdict("Yes"), p_yes=0.9), *busy.rules)
+    first, second = run(busy, both, concurrency=2)
+    assert (first.first_error, second.first_error, second.method.n) == (NO_ERROR, 0, 4)
+    assert busy.most == 2

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -57,16 +56,13 @@ def test_the_time_of_a_refusal_does_not_tell_how_much_of_a_key_was_right(tmp_pat
     key = [new_key(path, f"key{n}") for n in range(20)][10]
     keys = Keys.read(path)
 
-    def median_s(guess: str) -> float:
-        times = []
-        for _ in range(3000):
-            began = time.perf_counter()
-            keys.name_of(guess)
-            times.append(time.perf_counter() - began)
-        return statistics.median(times)
-
-    nearly, far, right = median_s(key[:-1] + "~"), median_s("x" * len(key)), median_s(key)
-    assert max(nearly, far, right) < 1.5 * min(nearly, far, right)
+    guesses = (key[:-1] + "~", "x" * len(key), key)
+    least_s = dict.fromkeys(guesses, 1.0)  # the least of many, side by side: what a busy machine adds is left out
+    for guess in guesses * 3000:
+        began = time.perf_counter()
+        keys.name_of(guess)
+        least_s[guess] = min(least_s[guess], time.perf_counter() - began)
+    assert max(least_s.values()) < 1.5 * min(least_s.values())
 
 
 def test_a_file_of_keys_that_is_none(tmp_path: Path) -> None:
