@@ -6,6 +6,10 @@ import hashlib
 import http.client
 import json
 import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +36,7 @@ from genprm.viewing.report import Chosen, pages
 from genprm.viewing.server import Server
 from genprm.viewing.sheets import sheet
 
+ROOT = Path(__file__).parents[1]
 TAG = '<img src=x onerror="hit()"></style></details><script>hit()</script>'
 METHOD = Method("scripted", "genprm", n=2)
 
@@ -125,6 +130,12 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     write(folder, critique("c", 0, 1))
     index.read()
     assert [row.id for row in index.rows] == ["c"]
+    write(tmp_path / "new", *(critique(name, 0, 0) for name in "defg"))
+    (tmp_path / "new" / "results.jsonl").replace(folder / "results.jsonl")  # larger, and another file
+    index.refresh()
+    while len(index.rows) != 4 or not index.settled:
+        time.sleep(0.01)
+    assert [row.id for row in index.rows] == ["d", "e", "f", "g"]
     (folder / "results.jsonl").unlink()
     with pytest.raises(InputError, match="cannot be read any more"):
         index.row(0)
@@ -352,6 +363,23 @@ def test_the_page_and_its_files_are_served_under_a_strict_policy(run: Path) -> N
         assert get(server, "/", Host="evil.example")[0] == 421
         page = get(server, "/")[2].decode()
         assert not re.search(r'(?:src|href)="(?:https?:|//)', page)
+
+
+def test_the_command_serves_until_it_is_told_to_stop(run: Path) -> None:
+    command = [sys.executable, "-m", "genprm", "view", str(run)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        url = process.stdout.readline().split()[-1]
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            assert main(["view", str(run), "--port", str(port)]) == 2  # it is taken
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, out, err) == (0, "", "")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_questions_that_make_no_sense(run: Path) -> None:

@@ -4,9 +4,11 @@ A file is read once, from its first byte to its last, and further when it has gr
 What is kept of a row is a few hundred bytes, whatever its length.
 """
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ class Index:
     _read: int = 0
     _lines: int = 0
     _analysed: int = 0
-    _file: tuple[int, int] = (0, 0)
+    _file: tuple[int, int] | None = None
+    """Which file it is, by device and number."""
     _names: dict[str, int] = field(default_factory=dict)
     _busy: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,8 +73,9 @@ class Index:
         with self._busy:
             if self._replaced():
                 self._forget()
-            for offset, line in self._new_lines():
-                self._add(offset, line)
+            with suppress(FileNotFoundError):  # whoever asks for a row is told
+                for offset, line in self._new_lines():
+                    self._add(offset, line)
             self.done = True
             self._analyse()
 
@@ -116,8 +120,7 @@ class Index:
             stat = self.path.stat()
         except OSError:
             return False
-        before, self._file = self._file, (stat.st_dev, stat.st_ino)
-        return before not in ((0, 0), self._file) or stat.st_size < self._read
+        return (stat.st_dev, stat.st_ino) != (self._file or (stat.st_dev, stat.st_ino)) or stat.st_size < self._read
 
     def _forget(self) -> None:
         for kept in (self.rows, self.offsets, self.by_key, self.kinds, self.broken, self._names):
@@ -127,6 +130,8 @@ class Index:
 
     def _new_lines(self) -> Iterator[tuple[int, bytes]]:
         with self.path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            self._file = (stat.st_dev, stat.st_ino)
             file.seek(self._read)
             self.torn = False
             for line in file:
