@@ -34,24 +34,26 @@ def table(title: str, head: list[str], rows: list[list[str]]) -> Block:
 
 
 def _world(report: Mapping[str, Any]) -> list[Block]:
-    blocks = [table("First error", _HEAD, [_score(arm["whole"]["score"], arm["name"]) for arm in report["arms"]])]
+    blocks = [
+        table("First error, in percent", _HEAD, [_score(arm["whole"]["score"], arm["name"]) for arm in report["arms"]])
+    ]
     for arm in report["arms"]:
         rows = [_score(score, score["split"]) for score in arm["kinds"]]
-        blocks.append(table(f"By kind of error, {arm['name']}", _HEAD[:4], [row[:4] for row in rows]))
+        blocks.append(table(f"By kind of error, {arm['name']}, in percent", _HEAD[:4], [row[:4] for row in rows]))
     return [*blocks, _failures(arm["whole"]["failures"] for arm in report["arms"])]
 
 
 def _processbench(report: Mapping[str, Any]) -> list[Block]:
     rows = [_score(split["score"], split["score"]["split"]) for split in report["splits"]]
     rows.append(["mean", "", "", "", "", _share(report["mean"]["f1"], report["mean"]["f1_interval"])])
-    return [table("First error", _HEAD, rows), _failures(iter([report["failures"]]))]
+    return [table("First error, in percent", _HEAD, rows), _failures(iter([report["failures"]]))]
 
 
 def _policy(report: Mapping[str, Any]) -> list[Block]:
     shares = {"solve": report["solve"], "revise": report["revise"]}
     shares |= {f"solve, difficulty {level}": share for level, share in report["solve_by_difficulty"].items()}
     rows = [[name, f"{s['n']}", _share(s["value"], s["interval"])] for name, s in shares.items() if s]
-    return [table("Right answers", ["", "problems", "right"], rows)]
+    return [table("Right answers, in percent", ["", "problems", "right"], rows)]
 
 
 def _score(score: Mapping[str, Any], name: str) -> list[str]:

@@ -94,7 +94,7 @@ def _part(part: Part, chosen: Chosen, named: bool) -> Iterator[str]:
     written = 0
     for done, row in enumerate(rows):
         drawn = _entry(index, row, chosen.rationales)
-        written += len(drawn)
+        written += len(drawn.encode("utf-8", "replace"))
         if written > chosen.size:
             yield f'<p class="notice">The other {len(rows) - done:,} would make this file too large.</p>'
             break
