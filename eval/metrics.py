@@ -12,6 +12,7 @@ where a class has all hits or none.
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -80,6 +81,13 @@ def first_below(scores: Iterable[float], threshold: float = 0.5) -> int:
         if score < threshold:
             return i
     return NO_ERROR
+
+
+def confusion(pairs: Iterable[Pair], n_steps: int) -> tuple[tuple[int, ...], ...]:
+    """[label][prediction], both counted from step 0, then no error; predictions then: none. Numbers of solutions."""
+    places = [*range(n_steps), NO_ERROR]
+    counts = Counter(pairs)
+    return tuple(tuple(counts[label, named] for named in [*places, None]) for label in places)
 
 
 def harmonic_mean(a: float, b: float) -> float:

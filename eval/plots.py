@@ -23,6 +23,8 @@ LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 _FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
+Confusion = Sequence[Sequence[int]]
+"""[label][prediction], both counted from step 0, then no error; predictions then: none. Numbers of problems."""
 _RULE_NAMES = {"mean": "mean of P(Yes)", "majority": "majority of verdicts"}
 
 
@@ -125,25 +127,29 @@ def kinds(report: WorldReport) -> Figure:
 
 
 def confusion(report: WorldReport) -> Figure:
+    """What was named for which first error, a panel per ablation."""
+    return confusions([(arm.name, arm.confusion) for arm in report.arms])
+
+
+def confusions(panels: Sequence[tuple[str, Confusion]]) -> Figure:
     """What was named for which first error: shares of a row in grey, numbers of problems in words."""
-    arms = report.arms
-    columns = min(len(arms), 2)
-    rows = -(-len(arms) // columns)
-    side = 0.9 + 0.34 * len(arms[0].confusion)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    side = 0.9 + 0.34 * max(len(counts) for _, counts in panels)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=((side + 0.4) * columns, (side + 0.3) * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, arm in zip(panels, arms, strict=False):
-            _matrix(axes, arm)
-        for axes in panels[len(arms) :]:
+        places = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, (name, counts) in zip(places, panels, strict=False):
+            _matrix(axes, name, counts)
+        for axes in places[len(panels) :]:
             axes.set_visible(False)
     return figure
 
 
-def _matrix(axes: Axes, arm: Arm) -> None:
-    steps = [str(step + 1) for step in range(len(arm.confusion) - 1)]
-    missing = any(row[-1] for row in arm.confusion)
-    counts = [row if missing else row[:-1] for row in arm.confusion]
+def _matrix(axes: Axes, name: str, confusion: Confusion) -> None:
+    steps = [str(step + 1) for step in range(len(confusion) - 1)]
+    missing = any(row[-1] for row in confusion)
+    counts = [row if missing else row[:-1] for row in confusion]
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for y, row in enumerate(counts):
@@ -153,7 +159,7 @@ def _matrix(axes: Axes, arm: Arm) -> None:
                 axes.text(x, y, str(count), ha="center", va="center", fontsize=7, color=tone)
     axes.set_xticks(range(len(counts[0])), [*steps, "none", *(["?"] if missing else [])])
     axes.set_yticks(range(len(counts)), [*steps, "none"])
-    axes.set_title(arm.name, fontsize=9)
+    axes.set_title(name, fontsize=9)
     axes.set_xlabel("first error named" + (" (?: no verdict)" if missing else ""))
     axes.set_ylabel("first error")
 

@@ -19,6 +19,7 @@ from genprm.commands import Work, config_of_inputs, engine_options_of
 from genprm.engines import Engine, open_engine
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable
+from genprm.eval.drawing import pictures
 from genprm.eval.metrics import Interval, interval
 from genprm.eval.report import Bootstrap
 from genprm.progress import progress
@@ -101,8 +102,10 @@ async def _command(args: argparse.Namespace, sampling: Sampling, problems: Seque
             attempts = [attempt async for attempt in attempt_all(engine, problems, sampling, args.n, run)]
             report = to_report(attempts, config)
             path = run.write_report(report)
+            drawn = pictures(run.folder, lambda plots: {"difficulty": plots.difficulties(report)})
     console = stdout()
     console.print(_table(report))
+    console.print(drawn, style="dim", soft_wrap=True, markup=False)
     console.print(f"engine {args.engine} · {args.n} samples a problem · temperature {args.temperature:g} · {path}")
     return 1 if report.failed else 0
 

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from genprm.eval.report import Item
-from genprm.types import Critique, Rationale
+from genprm.runs import key
+from genprm.types import Critique, Rationale, StepCritique
 
 
 def to_item(critique: Critique) -> Item:
@@ -16,7 +17,15 @@ def to_item(critique: Critique) -> Item:
         failures=failures(critique),
         usage=critique.usage,
         seconds=critique.seconds,
+        name=key(critique.solution),
+        rewards=tuple(_believed(step) for step in critique.steps),
     )
+
+
+def _believed(step: StepCritique) -> float | None:
+    """The reward as a probability, where it is made of probabilities."""
+    voted = [each for each in step.rationales if each.verdict is not None]
+    return step.reward if voted and all(each.p_yes is not None for each in voted) else None
 
 
 def failures(critique: Critique) -> Counter[str]:

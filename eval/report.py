@@ -37,6 +37,10 @@ class Item:
     usage: Usage = Usage()
     seconds: float = 0.0
     """Wall-clock seconds from its first call to its last verdict."""
+    name: str = ""
+    """Of the solution."""
+    rewards: tuple[float | None, ...] = ()
+    """Of its steps, where all votes of a step have a P(Yes); None elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genprm.errors import InputError
-from genprm.eval.metrics import MeanF1, Pair, ProcessBenchScore, first_below, score_splits
+from genprm.eval.metrics import MeanF1, Pair, ProcessBenchScore, first_below, harmonic_mean, score_splits
 from genprm.rows import Row, describe, read_rows
 from genprm.types import NO_ERROR
 
@@ -68,19 +68,36 @@ def read_scores(path: str | Path) -> list[ScoredSolution]:
 
 
 def evaluate_scores(path: str | Path, threshold: float = 0.5, *, seed: int = 0) -> list[ModelScore]:
-    """The metric of every model in a score file or folder, the models in the order of their names.
+    """The metric of every model in a score file or folder: see :func:`score_models`."""
+    return score_models(read_scores(path), threshold, seed=seed)
+
+
+def score_models(solutions: Iterable[ScoredSolution], threshold: float = 0.5, *, seed: int = 0) -> list[ModelScore]:
+    """The metric of every model, the models in the order of their names.
 
     A threshold that was chosen on the same rows makes the score look better than it is.
     """
     if not math.isfinite(threshold):
         raise ValueError(f"the threshold must be a number, not {threshold}")
     by_model: dict[str, dict[str, list[Pair]]] = {}
-    for each in read_scores(path):
+    for each in solutions:
         pairs = by_model.setdefault(each.model, {}).setdefault(each.split, [])
         pairs.append((each.label, first_below(each.scores, threshold)))
     return [
         ModelScore(model, threshold, *score_splits(splits, seed=seed)) for model, splits in sorted(by_model.items())
     ]
+
+
+def f1_at(solutions: Iterable[ScoredSolution], threshold: float) -> float | None:
+    """Mean F1 of the splits at a threshold, without intervals; None where a split has but one class."""
+    hits: dict[str, tuple[list[bool], list[bool]]] = {}
+    for each in solutions:
+        right, wrong = hits.setdefault(each.split, ([], []))
+        (right if each.label == NO_ERROR else wrong).append(first_below(each.scores, threshold) == each.label)
+    if not hits or not all(right and wrong for right, wrong in hits.values()):
+        return None
+    found = [harmonic_mean(sum(right) / len(right), sum(wrong) / len(wrong)) for right, wrong in hits.values()]
+    return sum(found) / len(found)
 
 
 def print_scores(scores: Iterable[ModelScore], console: "Console | None" = None) -> None:

@@ -6,12 +6,12 @@ Every ablation judges the same problems; all are kept in one run folder, so that
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from genprm.commands import Work, config_of, critic_of, options_of, reported
 from genprm.critic import Critic
-from genprm.errors import ConfigError, MissingExtra
+from genprm.errors import ConfigError
+from genprm.eval.drawing import NO_PICTURES, can_plot, require_plots
 from genprm.eval.judging import Name, finished, judge_all
 from genprm.eval.report import sum_failures
 from genprm.eval.world_report import Trial, WorldReport, build_report
@@ -23,8 +23,6 @@ from genprm.runs import Run, default_folder
 from genprm.show import describe, stdout
 from genprm.synth.world import Example, examples
 
-FORMATS = (".png", ".svg", ".pdf")
-
 
 def command(args: argparse.Namespace) -> Work:
     """``genprm eval world``: 1 where rows failed."""
@@ -32,7 +30,7 @@ def command(args: argparse.Namespace) -> Work:
         raise ConfigError("--problems needs a number above 0")
     _require_apart(options_of(args), args.ablation)
     if args.plot:
-        _require_plots(args.plot)
+        require_plots(args.plot)
     return _command(args, list(examples(args.split, args.problems, difficulty=args.difficulty)))
 
 
@@ -86,24 +84,10 @@ def _failures(report: WorldReport) -> Mapping[str, int]:
 # --- pictures ------------------------------------------------------------------------------------------------------
 
 
-def _require_plots(path: str) -> None:
-    """Pictures that were asked for by name are worth an error before the work rather than after it."""
-    if Path(path).suffix not in FORMATS:
-        raise ConfigError(f"--plot writes {', '.join(FORMATS)}, by the end of the file's name, not {path!r}")
-    if not Path(path).absolute().parent.is_dir():
-        raise ConfigError(f"--plot {path}: there is no such folder")
-    if not _can_plot():
-        raise MissingExtra("matplotlib", "plot", "--plot")
-
-
-def _can_plot() -> bool:
-    return find_spec("matplotlib") is not None
-
-
 def _pictures(report: WorldReport, folder: Path, plot: str | None) -> str:
     """Draw them, and say where they are."""
-    if not _can_plot():
-        return "no pictures: pip install 'genprm[plot]', and the same command draws them"
+    if not can_plot():
+        return NO_PICTURES
     from genprm.eval import plots  # matplotlib is an extra
 
     found = plots.save_all(report, folder)

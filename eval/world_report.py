@@ -5,13 +5,12 @@ samples would come out differently another time is not in them. Gains and differ
 resampled on the same problems.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeVar
 
-from genprm.eval.metrics import Pair, ProcessBenchScore, score_split
+from genprm.eval.metrics import Pair, ProcessBenchScore, confusion, score_split
 from genprm.eval.paired import Estimate, Hits, Measure, estimate
 from genprm.eval.report import Bootstrap, SplitReport, split_report
 from genprm.eval.world_votes import PASS_1, Judged, Point, Size, curve, hits, hold_smaller
@@ -134,6 +133,7 @@ def _arm(name: str, examples: Sequence[Example], trial: Trial, drawn: _Drawn, se
     def by(what: Callable[[Example], str]) -> tuple[ProcessBenchScore, ...]:
         return _groups(examples, trial.judged, what, seed, resamples)
 
+    n_steps = max((len(example.solution.steps) for example in examples), default=0)
     return Arm(
         name=name,
         how=trial.how,
@@ -141,7 +141,7 @@ def _arm(name: str, examples: Sequence[Example], trial: Trial, drawn: _Drawn, se
         kinds=by(lambda example: example.kind),
         forms=by(lambda example: example.form),
         difficulties=by(lambda example: str(example.difficulty)),
-        confusion=_confusion(examples, trial.judged),
+        confusion=confusion([(each.item.label, each.item.prediction) for each in trial.judged], n_steps),
         pass_1=drawn.votes[PASS_1].measure() if drawn.votes else None,
         votes=curve(drawn.votes, drawn.columns) if drawn.votes else (),
         means=_means(whole),
@@ -161,13 +161,6 @@ def _groups(
         if name := what(example):
             pairs.setdefault(name, []).append((each.item.label, each.item.prediction))
     return tuple(score_split(pairs[name], name, seed=seed, resamples=resamples) for name in sorted(pairs))
-
-
-def _confusion(examples: Sequence[Example], judged: Sequence[Judged]) -> tuple[tuple[int, ...], ...]:
-    n_steps = max((len(example.solution.steps) for example in examples), default=0)
-    places = [*range(n_steps), NO_ERROR]
-    counts = Counter((each.item.label, each.item.prediction) for each in judged)
-    return tuple(tuple(counts[label, named] for named in [*places, None]) for label in places)
 
 
 def _means(whole: SplitReport) -> Means:

@@ -21,6 +21,7 @@ from genprm.cli_search import eval_provers, eval_search, search
 from genprm.cli_serving import serving
 from genprm.cli_synth import pipeline
 from genprm.cli_training import heads, training
+from genprm.cli_viewing import reporting, viewing
 from genprm.errors import EngineLost, GenPRMError
 
 
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     ranking(_add(commands, "rank", "genprm.rank_command:rank", "choose one of several solutions of a problem"))
     _add_serve(commands)
+    _add_view(commands)
     _add(commands, "doctor", "genprm.doctor:doctor", "what this machine can do: isolation, engines, GPU")
     _add(commands, "schema", "genprm.commands:schema", "the JSON Schema of one line of results.jsonl")
     return parser
@@ -176,6 +178,7 @@ def _add_eval(commands: Any) -> None:
     )
     scores.add_argument("--data", required=True, help="a .jsonl file or a folder of them: {id, label, model, scores}")
     scores.add_argument("--threshold", type=float, default=0.5, help="a step is wrong below it (default: %(default)s)")
+    scores.add_argument("--plot", metavar="FILE", help="F1 over thresholds as .png, .svg or .pdf")
 
 
 def _add_world(benchmarks: Any) -> None:
@@ -395,6 +398,7 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     bench.add_argument("--json", action="store_true", help="the figures as a JSON record")
+    bench.add_argument("--plot", metavar="FILE", help="steps a second as bars, as .png, .svg or .pdf")
 
 
 def _add_train(commands: Any) -> None:
@@ -422,6 +426,12 @@ def _add_serve(commands: Any) -> None:
     parser = _add(commands, "serve", "genprm.serving.command:command", text)
     serving(parser)
     recipe(parser)
+
+
+def _add_view(commands: Any) -> None:
+    text = "a page over a saved run, or two side by side: filter, search, jump to any row"
+    viewing(_add(commands, "view", "genprm.viewing.command:view", text))
+    reporting(_add(commands, "report", "genprm.viewing.command:report", "a saved run as one HTML file"))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def eval_processbench(args: argparse.Namespace) -> Work:
 
 
 async def _eval_processbench(args: argparse.Namespace, solutions: list[Solution]) -> int:
+    from genprm.eval.drawing import pictures
     from genprm.eval.judging import finished, judge_all
     from genprm.eval.processbench import to_item
     from genprm.eval.report import build_report, print_report
@@ -121,7 +122,11 @@ async def _eval_processbench(args: argparse.Namespace, solutions: list[Solution]
             items = await judge_all("judging", solutions, critic, run, to_item, done)
             report = build_report(items, config | {"how": describe(critic.method)})
             path = run.write_report(report)
+            drawn = pictures(
+                run.folder, lambda plots: {"confusion": plots.positions(items), "reliability": plots.rewards(items)}
+            )
     print_report(report, console)
+    console.print(drawn, style="dim", soft_wrap=True, markup=False)
     for remark in remarks_on(critic.method):
         console.print(remark, style="dim", soft_wrap=True, markup=False)
     return reported(path, report.failures, console)
@@ -138,14 +143,22 @@ def reported(path: Path, failures: Mapping[str, int], console: Console) -> int:
 
 def eval_scores(args: argparse.Namespace) -> Work:
     """``genprm eval scores``."""
-    from genprm.eval.scores import evaluate_scores, print_scores
+    from genprm.eval.drawing import picture, require_plots
+    from genprm.eval.scores import print_scores, read_scores, score_models
 
     if not 0 <= args.threshold <= 1:
         raise ConfigError(f"the threshold lies between 0 and 1, not at {args.threshold:g}")
-    scores = evaluate_scores(args.data, args.threshold)
+    if args.plot:
+        require_plots(args.plot)
+    solutions = read_scores(args.data)
+    scores = score_models(solutions, args.threshold)
 
     async def shown() -> int:
-        print_scores(scores, stdout())
+        console = stdout()
+        print_scores(scores, console)
+        if args.plot:
+            said = picture(args.plot, lambda plots: plots.thresholds(solutions, args.threshold))
+            console.print(said, style="dim", soft_wrap=True, markup=False)
         return 0
 
     return shown()

@@ -405,7 +405,7 @@ def test_the_command_refuses_an_unknown_part() -> None:
 
 @pytest.mark.slow
 def test_the_stopping_part_meets_its_bars_and_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    args = argparse.Namespace(part="stopping", json=True, n=8, seed=0, solutions=None, concurrency=None)
+    args = argparse.Namespace(part="stopping", json=True, n=8, seed=0, solutions=None, concurrency=None, plot=None)
     assert asyncio.run(command(args)) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["how"]["votes"] == 8

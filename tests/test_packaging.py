@@ -41,7 +41,7 @@ def test_a_wheel_works_beside_a_users_own_eval_py(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if not name.startswith("genprm-")} == {"genprm"}
     shipped = {"genprm/sandbox/__init__.py", "genprm/eval/metrics.py", "genprm/py.typed"}
-    assert shipped | {"genprm/serving/page/index.html", "genprm/serving/page/common.js"} <= set(names)
+    assert shipped | {"genprm/serving/page/common.js", "genprm/viewing/page/view.html"} <= set(names)
 
     subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from genprm.errors import InputError
-from genprm.serving.guard import POLICY
+from genprm.serving.headers import POLICY
 from genprm.serving.keys import Keys, new_key
 from genprm.serving.options import Options
 from tests.service import JSON, YES, events, in_process, on_socket, process, script

@@ -36,6 +36,7 @@ from genprm.eval.bench.versus import (
     saved,
     speedup,
 )
+from genprm.eval.drawing import picture, require_plots
 from genprm.sandbox.trials.figures import Figure
 from genprm.show import stdout
 from genprm.synth.world import examples
@@ -52,10 +53,12 @@ def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
     ``args``: ``part``, ``json``, ``n``, ``solutions``, ``steps``, ``concurrency``, ``sequential_s``, ``seed``; for
     ``loop`` also ``engine`` (None: the shipped verifier, in vLLM where it is installed, else in its own engine),
-    ``model``, ``template``; ``steps`` is for ``simulated``.
+    ``model``, ``template``, ``plot`` (a file); ``steps`` is for ``simulated``.
     """
     if args.part not in SIZES:
         raise ConfigError(f"unknown part {args.part!r}; there are {', '.join(SIZES)}")
+    if args.plot:
+        require_plots(args.plot)
     args.solutions, args.concurrency = (
         given or usual for given, usual in zip((args.solutions, args.concurrency), SIZES[args.part], strict=True)
     )
@@ -68,6 +71,8 @@ async def _command(args: argparse.Namespace) -> int:
         print(json.dumps(report.record(), indent=2))
     else:
         report.show(stdout())
+    if args.plot:
+        _tell(picture(args.plot, lambda plots: plots.throughput(report)))
     return 0 if report.met else 1
 
 

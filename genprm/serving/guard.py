@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genprm import records
 from genprm.serving.errors import Refusal
+from genprm.serving.headers import HEADERS
 from genprm.serving.keys import Keys
 from genprm.serving.log import say, say_error
 from genprm.serving.options import is_loopback
@@ -22,18 +23,6 @@ from genprm.serving.waiting import ClientGone
 OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/v1/info"})
 """What is answered without a key, besides the files of the page."""
 PAGE = "/page/"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-)
-_HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
 
 
 class Guard:
@@ -54,7 +43,7 @@ class Guard:
         answer = _Answer(send)
         note: MutableMapping[str, Any] = scope.setdefault("genprm", {})
         note["id"] = uuid.uuid4().hex[:16]
-        answer.headers = {**_HEADERS, "x-request-id": note["id"]}
+        answer.headers = {**HEADERS, "x-request-id": note["id"]}
         try:
             await self._let_in(scope, receive, answer, note)
         except Refusal as refusal:

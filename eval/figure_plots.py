@@ -1,0 +1,122 @@
+"""Pictures of what ``eval processbench``, ``eval scores``, ``eval policy`` and ``bench`` report, readable without
+colour. Needs matplotlib (extra ``plot``)."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genprm.eval.bench.report import Report as BenchReport
+from genprm.eval.calibration import Scored, calibrate
+from genprm.eval.metrics import confusion
+from genprm.eval.paired import Measure
+from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, confusions, errors, reliability
+from genprm.eval.policy import PolicyReport
+from genprm.eval.report import Item
+from genprm.eval.scores import ScoredSolution, f1_at
+from genprm.types import NO_ERROR
+
+_THRESHOLDS = [k / 40 for k in range(41)]
+_RESAMPLES = 200
+"""Of solutions, for the error of calibration."""
+
+
+def positions(items: Sequence[Item]) -> Figure | None:
+    """What was named for which first error, a panel per split."""
+    panels = []
+    for name, group in _by_split(items):
+        pairs = [(item.label, item.prediction) for item in group]
+        n_steps = 1 + max(max(label, NO_ERROR if named is None else named) for label, named in pairs)
+        panels.append((name, confusion(pairs, n_steps)))
+    return confusions(panels) if panels else None
+
+
+def rewards(items: Sequence[Item]) -> Figure | None:
+    """How far the rewards of steps can be believed, a panel per split: of steps up to the labelled first error, which
+    is all that a label tells of. None where the engine gave no P(Yes)."""
+    found = {name: [each for item in group for each in _scored(item)] for name, group in _by_split(items)}
+    curves = [calibrate(name, scored, resamples=_RESAMPLES) for name, scored in found.items() if scored]
+    return reliability(curves) if curves else None
+
+
+def _scored(item: Item) -> list[Scored]:
+    known = item.rewards if item.label == NO_ERROR else item.rewards[: item.label + 1]
+    return [Scored(reward, int(at != item.label), item.name) for at, reward in enumerate(known) if reward is not None]
+
+
+def _by_split(items: Sequence[Item]) -> list[tuple[str, list[Item]]]:
+    ordered = sorted(items, key=attrgetter("split"))
+    return [(name, list(group)) for name, group in groupby(ordered, key=attrgetter("split"))]
+
+
+def thresholds(solutions: Sequence[ScoredSolution], chosen: float) -> Figure:
+    """Mean F1 of the splits over the threshold, a line per model; the one that was chosen is marked."""
+    models = sorted({each.model for each in solutions})
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for i, model in enumerate(models):
+            own = [each for each in solutions if each.model == model]
+            axes.plot(
+                _THRESHOLDS,
+                [100 * (f1_at(own, threshold) or 0.0) for threshold in _THRESHOLDS],
+                label=model,
+                color=GREYS[i % 4],
+                linestyle=LINES[i // 4 % 4],
+                marker=MARKERS[i % 4],
+                markevery=5,
+                markersize=4,
+            )
+        axes.axvline(chosen, color="0.7", linewidth=0.8, linestyle=":")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 100)
+        _named(axes, "a step is wrong below", "mean F1 (%)")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def difficulties(report: PolicyReport) -> Figure | None:
+    """Problems solved by difficulty, with intervals."""
+    shares = report.solve_by_difficulty
+    if not shares:
+        return None
+    found = [Measure(share.value, share.interval) for share in shares.values()]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+        axes = figure.subplots()
+        heights = [100 * share.value for share in shares.values()]
+        axes.bar(range(len(shares)), heights, 0.7, yerr=errors(found), color="0.8", edgecolor="0.2", capsize=3)
+        axes.set_xticks(range(len(shares)), [f"{level}\n({share.n})" for level, share in shares.items()])
+        axes.set_ylim(0, 100)
+        _named(axes, "difficulty (problems)", "right answers (%)")
+    return figure
+
+
+def throughput(report: BenchReport, name: str = "steps a second") -> Figure | None:
+    """One measured thing as bars, a bar per column of the table."""
+    row = next((row for row in report.rows if row.name == name), None)
+    if row is None:
+        return None
+    known = [(column, value) for column, value in zip(report.columns, row.values, strict=True) if value is not None]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 0.9 + 0.45 * len(known)), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(range(len(known)), [value for _, value in known], 0.7, color="0.8", edgecolor="0.2")
+        axes.bar_label(bars, [f"{value:,.3g}" for _, value in known], padding=4)
+        axes.set_yticks(range(len(known)), [column for column, _ in known])
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.set_title(report.title, fontsize=9, loc="left")
+        _named(axes, name, "", grid="x")
+    return figure
+
+
+def _named(axes: Axes, x: str, y: str, grid: str = "y") -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(axis=grid, color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
