@@ -11,8 +11,9 @@ import msgspec
 
 from genprm.engines.base import Engine
 from genprm.errors import ConfigError
+from genprm.seeds import seed_of
 from genprm.synth.beam import Beam, Branch, search
-from genprm.synth.completing import Completed, Completer, seed_of
+from genprm.synth.completing import Completed, Completer
 from genprm.synth.grading import Grader
 from genprm.synth.problems import Posed
 from genprm.synth.types import NO_EVIDENCE, Attempt, Grade

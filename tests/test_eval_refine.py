@@ -7,7 +7,7 @@ import pytest
 
 from genprm.answers import same_number
 from genprm.cli import main
-from genprm.eval.paired import shares
+from genprm.eval.paired import means
 from genprm.eval.refine import Entry
 from genprm.eval.refine_report import RefineReport, build_report
 from genprm.records import from_json
@@ -144,14 +144,14 @@ def test_what_a_turn_loses_is_shown() -> None:
 
 def test_shares_are_paired() -> None:
     hits = [bool(n % 3) for n in range(200)]
-    found = shares({"a": hits, "b": hits, "c": [not hit for hit in hits]}, resamples=300)
+    found = means({"a": hits, "b": hits, "c": [not hit for hit in hits]}, resamples=300)
     assert found["a"].minus(found["b"]).interval is not None
     assert found["a"].less(found["b"]).draws == [0.0] * 300
-    assert found["a"].f1 == pytest.approx(sum(hits) / 200)
+    assert found["a"].value == pytest.approx(sum(hits) / 200)
     difference = found["a"].minus(found["c"])
     assert difference.interval is not None
     assert difference.interval.low < (difference.value or 0) < difference.interval.high
-    assert shares({"a": []})["a"].f1 is None
+    assert means({"a": []})["a"].value is None
 
 
 @pytest.mark.slow

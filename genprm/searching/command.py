@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from genprm import records
 from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError
+from genprm.flight import in_order
 from genprm.runs import Run, config_of_program, digest
 from genprm.sandbox.text import plain
 from genprm.searching.opening import Opener, needs_answers
@@ -136,14 +137,9 @@ async def _in_order(
             run.append(found)
         return found
 
-    tasks = [asyncio.create_task(one(named)) for named in problems]
-    try:
-        for task in tasks:
-            yield await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with aclosing(in_order(map(one, problems))) as ended:
+        async for found in ended:
+            yield found
 
 
 # --- on the terminal -----------------------------------------------------------------------------------------------
