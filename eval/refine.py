@@ -20,6 +20,7 @@ from genprm.eval.refine_report import CRITIC, RefineReport, build_report
 from genprm.eval.refine_show import render_report
 from genprm.eval.report import drawn
 from genprm.flight import as_they_end
+from genprm.problems import posed
 from genprm.progress import Tick, progress
 from genprm.refine_command import AT_ONCE, RESAMPLE, Kit, config_of_kit, open_kit, plan_of
 from genprm.refining import Draft, Refinement, Version
@@ -27,7 +28,7 @@ from genprm.rows import Row, read_rows
 from genprm.runs import Run, default_folder
 from genprm.show import stdout
 from genprm.synth.world import examples
-from genprm.types import Problem, Solution
+from genprm.types import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,10 @@ def _file(path: str) -> Path:
 
 
 def _problem(row: Row, at: int) -> Solution:
-    text, answer = row.text("problem", "question"), row.values.get("answer")
-    if text is None or not text.strip():
-        raise row.error("there is no text of the problem", "problem")
-    if not isinstance(answer, str | int | float) or isinstance(answer, bool):
+    found = posed(row, str(at))
+    if found.problem.answer is None:
         raise row.error("there is no answer to compare with", "answer")
-    # Rows of GSM8K have a worked solution there, with the number behind four hashes.
-    return Solution(Problem(text, str(answer).rpartition("####")[2].strip()), (), f"{row.values.get('id', at)}")
+    return Solution(found.problem, (), found.id)
 
 
 async def _command(args: argparse.Namespace, problems: Sequence[Solution]) -> int:

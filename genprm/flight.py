@@ -1,7 +1,7 @@
 """Many calls in flight, of which none is left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ async def together(work: Iterable[Awaitable[T]]) -> list[T]:
         await cancelled(tasks)
 
 
-async def in_order(work: Iterable[Awaitable[T]]) -> AsyncIterator[T]:
+async def in_order(work: Iterable[Awaitable[T]]) -> AsyncGenerator[T, None]:
     """All at once, their results in the order of ``work``."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
@@ -33,7 +33,7 @@ async def in_order(work: Iterable[Awaitable[T]]) -> AsyncIterator[T]:
         await cancelled(tasks)
 
 
-async def as_they_end(work: Iterable[Awaitable[T]]) -> AsyncIterator[T]:
+async def as_they_end(work: Iterable[Awaitable[T]]) -> AsyncGenerator[T, None]:
     """All at once, their results as they come."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:

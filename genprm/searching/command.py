@@ -18,13 +18,13 @@ from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError
 from genprm.flight import in_order
+from genprm.problems import Posed, read_problems
 from genprm.runs import Run, config_of_program, digest
 from genprm.sandbox.text import plain
 from genprm.searching.opening import Opener, needs_answers
 from genprm.searching.paths import SearchResult
 from genprm.searching.plan import SearchPlan
 from genprm.searching.policy import Policy
-from genprm.searching.problems import Named, read_problems
 from genprm.searching.scores import Mark, StepScore
 from genprm.searching.tree import Search
 from genprm.show import stdout
@@ -85,7 +85,7 @@ def opener_of(args: argparse.Namespace, stack: AsyncExitStack) -> Opener:
     )
 
 
-async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Named]) -> int:
+async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Posed]) -> int:
     console, missed = stdout(), 0
     config = _config(args, plan, scorer, problems)
     async with AsyncExitStack() as stack:
@@ -104,7 +104,7 @@ async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, prob
     return 1 if missed else 0
 
 
-def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Named]) -> dict[str, Any]:
+def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Posed]) -> dict[str, Any]:
     return {
         "policy": args.policy,
         "scorer": scorer,
@@ -118,7 +118,7 @@ def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: S
 
 
 async def _in_order(
-    problems: Sequence[Named],
+    problems: Sequence[Posed],
     policy: Policy,
     score: StepScore,
     plan: SearchPlan,
@@ -128,7 +128,7 @@ async def _in_order(
     """Several searches at once, their results in the order of the problems."""
     room = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def one(named: Named) -> Found:
+    async def one(named: Posed) -> Found:
         if named.id in done:
             return done[named.id]
         async with room:
