@@ -73,6 +73,7 @@ def test_resampling_writes_as_much_as_policy_and_critic(tmp_path: Path) -> None:
         assert like.written <= own.written < like.written + one
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path) == 0
     whole = (tmp_path / "run" / "results.jsonl").read_text().splitlines(keepends=True)
@@ -84,6 +85,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 12
 
 
+@pytest.mark.slow
 def test_engines_that_fail_are_counted_and_tried_again(tmp_path: Path) -> None:
     broken: tuple[dict[str, object], ...] = ({"when": "without the mistake", "error": "no power"}, {"text": WRONG})
     assert run(tmp_path, policy=broken) == 1

@@ -81,7 +81,8 @@ def read_valuations(sources: Iterable[str | Path]) -> list[Valuation]:
         InputError: a row that does not fit, with its file, line and field.
     """
     found: dict[object, Valuation] = {}
-    for row in (part for source in sources for row in _rows(Path(source)) for part in _parts(row)):
+    lines = (line for source in sources for line in _rows(Path(source)))
+    for row in (part for line in lines for part in _parts(line)):
         one = _from_synth(row) if "attempt" in row.values else _from_simple(row)
         found[_key(one) if "attempt" in row.values else one.where] = one
     return list(found.values())
