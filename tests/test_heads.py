@@ -89,7 +89,7 @@ def test_lines_of_the_values_stage(tmp_path: Path) -> None:
 def test_a_folder_of_the_values_stage(tmp_path: Path) -> None:
     """A line holds the solutions of a problem; one that failed there holds none."""
     first, second = valued(random.Random(0)), valued(random.Random(1))
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"key": "p", "record": [first, second], "error": ""},
         {"key": "q", "record": None, "error": "the engine failed"},
     ]

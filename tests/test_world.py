@@ -234,7 +234,7 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
             quotes = [sorted(re.findall(r"^> (.*)$", text, re.MULTILINE)) for text in (one, other)]
             assert quotes[0] == quotes[1]
         chains.append(mended)
-    assert n_failed > 20
+    assert n_failed > 10
     shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
     assert asyncio.run(_outputs(chains)) == shown
 
