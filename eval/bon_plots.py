@@ -1,6 +1,5 @@
 """Pictures of best of N, readable without colour. Needs matplotlib (extra ``plot``)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -8,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.bon_report import MAJORITY, PASS, BonReport, Point
-from genprm.eval.paired import Measure
-from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, errors, save
+from genprm.eval.plots import STYLE, bare, line, save
 
 _MOST = 8
 """Lines in a picture: the best method of each scorer, and what it stands next to."""
@@ -44,7 +42,7 @@ def _curves(report: BonReport, *, over_tokens: bool) -> Figure:
         for i, method in enumerate(lines_of(report)):
             own = [point for point in report.points if point.method == method]
             places = [point.written if over_tokens else float(point.n) for point in own]
-            _line(axes, places, [point.accuracy for point in own], method, i)
+            line(axes, places, [point.accuracy for point in own], method, i)
         axes.set_xlabel("tokens written, a problem" if over_tokens else "candidates N")
         _finish(figure, axes, logarithmic=not over_tokens)
     return figure
@@ -56,23 +54,15 @@ def _votes(report: BonReport) -> Figure:
         axes = figure.subplots()
         for i, method in enumerate(dict.fromkeys(point.method for point in report.votes)):
             own = [point for point in report.votes if point.method == method]
-            _line(axes, [float(point.votes) for point in own], [point.accuracy for point in own], method, i)
+            line(axes, [float(point.votes) for point in own], [point.accuracy for point in own], method, i)
         axes.set_xlabel("votes a step")
         _finish(figure, axes, logarithmic=True)
     return figure
-
-
-def _line(axes: Axes, places: Sequence[float], found: Sequence[Measure], name: str, i: int) -> None:
-    values = [100 * (measure.value or 0.0) for measure in found]
-    look = {"color": GREYS[i % 4], "linestyle": LINES[i % 4], "marker": MARKERS[(i + i // 4) % 4]}
-    axes.errorbar(places, values, yerr=errors(found), label=name, markersize=4, capsize=2, elinewidth=0.8, **look)
 
 
 def _finish(figure: Figure, axes: Axes, *, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_xscale("log", base=2)
     axes.set_ylabel("problems solved (%)")
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, frameon=False, fontsize=7)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genprm.eval.bon_stats import Chooser, Draws, accuracy, bootstrap, candidate_sets, pass_at, sizes
-from genprm.eval.paired import Measure
+from genprm.eval.bon_stats import Chooser, accuracy, candidate_sets, pass_at, sizes
+from genprm.eval.paired import Estimate, Measure, means
 from genprm.eval.report import Bootstrap
 from genprm.eval.world_votes import sizes as vote_sizes
 from genprm.eval.world_votes import subsets
@@ -80,7 +80,7 @@ def build(plain: Sequence[Ranked], scored: Scored, settings: Mapping[str, Any], 
     n_max = min((len(one.right) for one in rows), default=0)
     columns = _columns(rows, own, sizes(n_max))
     vote_columns = _vote_columns(own, n_max)
-    draws, vote_draws = bootstrap(columns, resamples=resamples), bootstrap(vote_columns, resamples=resamples)
+    draws, vote_draws = means(columns, resamples=resamples), means(vote_columns, resamples=resamples)
     return BonReport(
         len(rows),
         {name: count for name, count in left_out.items() if count},
@@ -177,7 +177,7 @@ def fewer(scores: Scores, votes: Sequence[int]) -> Scores:
     return Scores(tuple(steps), error=scores.error)
 
 
-def _votes(draws: Mapping[Key, Draws]) -> list[VotePoint]:
+def _votes(draws: Mapping[Key, Estimate]) -> list[VotePoint]:
     return [
         VotePoint(method, votes, found.measure(), found.minus(draws[method, 1]))
         for (method, votes), found in draws.items()
@@ -187,7 +187,7 @@ def _votes(draws: Mapping[Key, Draws]) -> list[VotePoint]:
 # --- points --------------------------------------------------------------------------------------------------------
 
 
-def _point(key: Key, found: Draws, rows: Sequence[Ranked], scored: Scored) -> Point:
+def _point(key: Key, found: Estimate, rows: Sequence[Ranked], scored: Scored) -> Point:
     method, n = key
     candidates = [one for row in rows for one in row.group.candidates]
     policy = sum(one.tokens for one in candidates) / max(len(candidates), 1)
@@ -199,7 +199,7 @@ def _point(key: Key, found: Draws, rows: Sequence[Ranked], scored: Scored) -> Po
     return Point(method, n, found.measure(), written, n * usage.prompt_tokens / each)
 
 
-def _differences(draws: Mapping[Key, Draws]) -> list[Difference]:
+def _differences(draws: Mapping[Key, Estimate]) -> list[Difference]:
     """Every method against majority, and against the best by an outcome head."""
     outcomes = {method for method, _ in draws if method.endswith(" · outcome · best")}
     found = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genprm.eval.metrics import Interval
+from genprm.eval.metrics import interval
 from genprm.eval.paired import Measure
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def points(cells: Sequence[Cell], *, seed: int = 0, resamples: int = RESAMPLES) 
     draws = _weights(cells, seed, resamples)
     found = []
     for cell in cells:
-        accuracy = Measure(float(cell.right.mean()), _interval(draws @ cell.right))
+        accuracy = Measure(float(cell.right.mean()), interval((draws @ cell.right).tolist()))
         found.append(Point(cell.method, cell.size, accuracy, float(cell.tokens.mean())))
     return found
 
@@ -128,12 +128,7 @@ def _measure(draws: Array) -> Measure:
         return Measure(None, None)
     known = draws[1:][~np.isnan(draws[1:])]
     held = len(known) >= _MOSTLY * (len(draws) - 1)
-    return Measure(float(draws[0]), _interval(known) if held and len(known) else None)
-
-
-def _interval(draws: Array) -> Interval:
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Interval(float(low), float(high))
+    return Measure(float(draws[0]), interval(known.tolist()) if held else None)
 
 
 def _weights(cells: Sequence[Cell], seed: int, resamples: int) -> Array:

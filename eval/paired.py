@@ -34,21 +34,20 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """F1 of one predictor, on the rows and on every resample of them; nothing where a class has no rows.
+    """A figure of one predictor, on the rows and on every resample of them: its F1, or with :func:`means` a mean.
+    Nothing where a class has no rows."""
 
-    With :func:`shares` it is the share of hits that stands here."""
-
-    f1: float | None
+    value: float | None
     draws: Sequence[float]
 
     def measure(self) -> Measure:
-        return Measure(self.f1, interval(self.draws))
+        return Measure(self.value, interval(self.draws))
 
     def less(self, other: "Estimate") -> "Estimate":
         """The difference as an estimate of its own, of which differences can be taken again."""
-        if self.f1 is None or other.f1 is None:
+        if self.value is None or other.value is None:
             return Estimate(None, ())
-        return Estimate(self.f1 - other.f1, [a - b for a, b in zip(self.draws, other.draws, strict=True)])
+        return Estimate(self.value - other.value, [a - b for a, b in zip(self.draws, other.draws, strict=True)])
 
     def minus(self, other: "Estimate") -> Measure:
         """The difference, from the same resamples on both sides."""
@@ -71,20 +70,26 @@ def estimate(
     return {name: Estimate(own[0], own[1:]) for name, own in zip(predictors, zip(*means, strict=True), strict=True)}
 
 
-def shares(columns: Mapping[K, Hits], *, seed: int = 0, resamples: int = RESAMPLES) -> dict[K, Estimate]:
-    """Shares of hits in place of F1: every column by its name, all on the same resamples of all rows."""
-    rows = [sum(hit << (_BITS * i) for i, hit in enumerate(row)) for row in zip(*columns.values(), strict=True)]
+def means(columns: Mapping[K, Sequence[float]], *, seed: int = 0, resamples: int = RESAMPLES) -> dict[K, Estimate]:
+    """Means in place of F1, of hits or of values in [0, 1] (six decimals count): every column by its name, all on the
+    same resamples of all rows."""
+    rows = [
+        sum(round(value * _SCALE) << (_WIDE * i) for i, value in enumerate(row))
+        for row in zip(*columns.values(), strict=True)
+    ]
     if not rows:
         return {name: Estimate(None, ()) for name in columns}
     random, n, width = Random(seed), len(rows), len(columns)
     totals = [sum(rows), *(sum(random.choices(rows, k=n)) for _ in range(resamples))]
-    counts = [struct.unpack(f"<{width}I", total.to_bytes(4 * width, "little")) for total in totals]
-    found = zip(columns, zip(*counts, strict=True), strict=True)
-    return {name: Estimate(own[0] / n, [count / n for count in own[1:]]) for name, own in found}
+    sums = [struct.unpack(f"<{width}Q", total.to_bytes(8 * width, "little")) for total in totals]
+    found = zip(columns, zip(*sums, strict=True), strict=True)
+    return {name: Estimate(own[0] / _SCALE / n, [one / _SCALE / n for one in own[1:]]) for name, own in found}
 
 
 _BITS = 32
 """Of one digit: more rows than there will ever be."""
+_SCALE, _WIDE = 10**6, 64
+"""Of a digit that is a value instead of a hit."""
 
 
 def _resampled(errors: list[int], corrects: list[int], seed: int, resamples: int) -> Iterator[tuple[int, int]]:

@@ -68,19 +68,7 @@ def _vote_line(axes: Axes, arm: Arm, rule: str, i: int) -> None:
     points = [point for point in arm.votes if point.rule == rule and point.f1.value is not None]
     # Beside each other, so that intervals of several lines can be told apart.
     places = [point.n * (1 + 0.03 * i) for point in points]
-    values = [100 * (point.f1.value or 0.0) for point in points]
-    axes.errorbar(
-        places,
-        values,
-        yerr=errors([point.f1 for point in points]),
-        label=arm.name,
-        color=GREYS[i % 4],
-        linestyle=LINES[i % 4],
-        marker=MARKERS[i % 4],
-        markersize=4,
-        capsize=2,
-        elinewidth=0.8,
-    )
+    line(axes, places, [point.f1 for point in points], arm.name, i)
 
 
 def _vote_axes(axes: Axes, rule: str, report: WorldReport) -> None:
@@ -90,9 +78,7 @@ def _vote_axes(axes: Axes, rule: str, report: WorldReport) -> None:
     axes.set_xticks([], minor=True)
     axes.set_xlabel("votes a step")
     axes.set_title(_RULE_NAMES[rule], fontsize=9)
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
 
 
 def kinds(report: WorldReport) -> Figure:
@@ -209,6 +195,29 @@ def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
     """Of several lines or bars, above the picture, where it hides nothing."""
     if len(report.arms) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
+
+
+def line(axes: Axes, places: Sequence[float], found: Sequence[Measure], name: str, i: int) -> None:
+    """The figures in percent with their intervals, as line ``i`` of a picture: told apart without colour."""
+    axes.errorbar(
+        places,
+        [100 * (measure.value or 0.0) for measure in found],
+        yerr=errors(found),
+        label=name,
+        color=GREYS[i % 4],
+        linestyle=LINES[(i + i // 4) % 4],
+        marker=MARKERS[i % 4],
+        markersize=4,
+        capsize=2,
+        elinewidth=0.8,
+    )
+
+
+def bare(axes: Axes) -> None:
+    """Without a frame; a grid behind the figures."""
+    axes.grid(axis="y", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def span(measures: Sequence[Measure]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import asyncio
 import random
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavaila
 from genprm.eval.drawing import pictures
 from genprm.eval.metrics import Interval, interval
 from genprm.eval.report import Bootstrap
+from genprm.flight import as_they_end
 from genprm.progress import progress
 from genprm.runs import Run, default_folder
 from genprm.show import stdout
@@ -128,18 +130,13 @@ async def attempt_all(
         yield attempt
     if done:
         print(f"going on in {run.folder}: {len(done)} answers are there", file=sys.stderr)
-    tasks = [asyncio.create_task(one(made, sample)) for made, sample in waiting]
-    try:
+    work = as_they_end(one(made, sample) for made, sample in waiting)
+    async with aclosing(work) as ended:
         with progress("solving", len(problems) * n, len(done)) as tick:
-            for task in asyncio.as_completed(tasks):
-                attempt = await task
+            async for attempt in ended:
                 run.append(attempt)
                 tick()
                 yield attempt
-    finally:
-        for waited_for in tasks:
-            waited_for.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _attempt(engine: Engine, made: Example, sample: int, sampling: Sampling) -> Attempt:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from rich.table import Table
 
 from genprm.commands import Work
 from genprm.errors import ConfigError
-from genprm.eval.report import made, table
+from genprm.eval.report import drawn, made, table
+from genprm.flight import together
 from genprm.progress import progress
 from genprm.provers import Figure, Values, alignment, best_of_counts, distinguishability, mean
 from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.searching.completions import completed, right_number
-from genprm.searching.flight import together
 from genprm.searching.opening import Opener, whole
-from genprm.searching.policy import Policy, cut, seed_of
+from genprm.searching.policy import Policy, cut
+from genprm.seeds import seed_of
 from genprm.show import stdout
 from genprm.synth.world import Example, examples
 from genprm.types import Solution, Usage
@@ -125,7 +125,7 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
             pictures = _pictures(report, run.folder)
     console = stdout()
     console.print(_table(report), *made(report.settings), sep="\n")
-    console.print(f"{pictures}report: {path}", style="dim", soft_wrap=True, markup=False)
+    console.print(f"{pictures}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     return 0
 
 
@@ -238,8 +238,9 @@ def _figure(figure: Figure) -> str:
 
 
 def _pictures(report: ProverReport, folder: Path) -> str:
-    if find_spec("matplotlib") is None:
-        return "no pictures: pip install 'genprm[plot]', and the same command draws them\n"
-    from genprm.eval import search_plots  # matplotlib is an extra
+    def draw() -> Sequence[Path]:
+        from genprm.eval.search_plots import save_provers  # matplotlib is an extra
 
-    return f"pictures: {', '.join(map(str, search_plots.save_provers(report, folder)))}\n"
+        return save_provers(report, folder)
+
+    return drawn(draw)

@@ -8,8 +8,8 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from genprm.commands import Work
 from genprm.errors import ConfigError, InputError
 from genprm.eval.refine_report import CRITIC, RefineReport, build_report
 from genprm.eval.refine_show import render_report
+from genprm.eval.report import drawn
+from genprm.flight import as_they_end
+from genprm.problems import posed
 from genprm.progress import Tick, progress
 from genprm.refine_command import AT_ONCE, RESAMPLE, Kit, config_of_kit, open_kit, plan_of
 from genprm.refining import Draft, Refinement, Version
@@ -25,7 +28,7 @@ from genprm.rows import Row, read_rows
 from genprm.runs import Run, default_folder
 from genprm.show import stdout
 from genprm.synth.world import examples
-from genprm.types import Problem, Solution
+from genprm.types import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,10 @@ def _file(path: str) -> Path:
 
 
 def _problem(row: Row, at: int) -> Solution:
-    text, answer = row.text("problem", "question"), row.values.get("answer")
-    if text is None or not text.strip():
-        raise row.error("there is no text of the problem", "problem")
-    if not isinstance(answer, str | int | float) or isinstance(answer, bool):
+    found = posed(row, str(at))
+    if found.problem.answer is None:
         raise row.error("there is no answer to compare with", "answer")
-    # Rows of GSM8K have a worked solution there, with the number behind four hashes.
-    return Solution(Problem(text, str(answer).rpartition("####")[2].strip()), (), f"{row.values.get('id', at)}")
+    return Solution(found.problem, (), found.id)
 
 
 async def _command(args: argparse.Namespace, problems: Sequence[Solution]) -> int:
@@ -127,17 +127,12 @@ async def _arm(arm: str, kit: Kit, problems: Sequence[Solution], run: Run, done:
 
 
 async def _each(work: Sequence[Coroutine[Any, Any, Refinement]], arm: str, run: Run, done: Done, tick: Tick) -> None:
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        for task in asyncio.as_completed(tasks):
-            refinement = slim(await task)
+    async with aclosing(as_they_end(work)) as ended:
+        async for found in ended:
+            refinement = slim(found)
             run.append(Entry(arm, refinement))
             done[arm, refinement.id] = refinement
             tick()
-    finally:
-        for waited_for in tasks:
-            waited_for.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def first_of(done: Mapping[tuple[str, str], Refinement], id: str) -> Draft | None:
@@ -164,8 +159,9 @@ def _slim(version: Version) -> Version:
 
 
 def _pictures(report: RefineReport, folder: Path) -> str:
-    if find_spec("matplotlib") is None:
-        return "no pictures: pip install 'genprm[plot]', and the same command draws them"
-    from genprm.eval import refine_plots  # matplotlib is an extra
+    def draw() -> Sequence[Path]:
+        from genprm.eval.refine_plots import save_all  # matplotlib is an extra
 
-    return f"pictures: {', '.join(map(str, refine_plots.save_all(report, folder)))}"
+        return save_all(report, folder)
+
+    return drawn(draw)

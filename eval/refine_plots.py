@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, errors, save, span
+from genprm.eval.plots import STYLE, bare, line, save, span
 from genprm.eval.refine_report import ArmReport, RefineReport
 
 
@@ -30,9 +30,7 @@ def curves(report: RefineReport, *, tokens: bool) -> Figure:
         axes.set_xlabel("tokens written by policy and reviewer, a problem" if tokens else "turns")
         axes.set_ylabel("right answers (%)")
         axes.set_ylim(*span([turn.accuracy for arm in report.arms for turn in arm.turns]))
-        axes.grid(axis="y", color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        bare(axes)
         axes.legend(frameon=False, loc="lower right" if tokens else "upper left", fontsize=8)
     return figure
 
@@ -40,18 +38,7 @@ def curves(report: RefineReport, *, tokens: bool) -> Figure:
 def _curve(axes: Axes, arm: ArmReport, i: int, tokens: bool) -> None:
     # Beside each other, so that intervals of several lines can be told apart.
     places = [max(turn.written, 1.0) if tokens else turn.turn + 0.04 * i for turn in arm.turns]
-    axes.errorbar(
-        places,
-        [100 * (turn.accuracy.value or 0.0) for turn in arm.turns],
-        yerr=errors([turn.accuracy for turn in arm.turns]),
-        label=arm.name,
-        color=GREYS[i % 4],
-        linestyle=LINES[i % 4],
-        marker=MARKERS[i % 4],
-        markersize=4,
-        capsize=2,
-        elinewidth=0.8,
-    )
+    line(axes, places, [turn.accuracy for turn in arm.turns], arm.name, i)
 
 
 def moves(report: RefineReport) -> Figure:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genprm.eval.paired import Estimate, Measure, shares
+from genprm.eval.paired import Estimate, Measure, means
 from genprm.eval.report import Bootstrap
 from genprm.refining import Refinement
 from genprm.types import Usage
@@ -85,7 +85,7 @@ def build_report(
         for name, found in arms.items()
         for turn in range(turns + 1)
     }
-    known = shares(hits, seed=BOOTSTRAP.seed, resamples=BOOTSTRAP.resamples)
+    known = means(hits, seed=BOOTSTRAP.seed, resamples=BOOTSTRAP.resamples)
     reports = tuple(_arm(name, found, turns, hits, known) for name, found in arms.items())
     n = len(next(iter(arms.values()), ()))
     return RefineReport(n, reports, _compared(list(arms), turns, known), BOOTSTRAP, dict(settings))
@@ -137,6 +137,6 @@ def _compared(names: Sequence[str], turns: int, known: _Known) -> tuple[Comparis
 
 
 def _comparison(name: str, critic: Estimate, other: Estimate) -> Comparison:
-    rises = other.f1 is not None and other.f1 > 0 and critic.f1 is not None
-    ratio = (critic.f1 or 0.0) / (other.f1 or 1.0) if rises else None
+    rises = other.value is not None and other.value > 0 and critic.value is not None
+    ratio = (critic.value or 0.0) / (other.value or 1.0) if rises else None
     return Comparison(name, critic.minus(other), ratio)

@@ -18,11 +18,11 @@ from genprm.commands import Work
 from genprm.errors import ConfigError
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, Trial, build_report, progress_by
 from genprm.eval.search_show import pictures, render_report
+from genprm.flight import together
 from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.searching import paths
 from genprm.searching.choosing import choose
-from genprm.searching.flight import together
 from genprm.searching.opening import Opener
 from genprm.searching.paths import Account, Candidate, SearchResult
 from genprm.searching.plan import SearchPlan
@@ -75,7 +75,7 @@ async def _command(args: argparse.Namespace, plan: SearchPlan, problems: Sequenc
             drawn = pictures(report, run.folder)
     console = stdout()
     console.print(render_report(report))
-    console.print(f"{drawn}report: {path}", style="dim", soft_wrap=True, markup=False)
+    console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     return 0
 
 

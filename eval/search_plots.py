@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.curves import Point, by_method
-from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, errors, save, span
+from genprm.eval.plots import STYLE, bare, line, save, span
 from genprm.eval.provers import ProverReport
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, SearchReport, progress_by
 from genprm.provers import Figure as Mean
@@ -78,11 +78,11 @@ def sweep(report: SearchReport) -> Figure:
 def _sweep(axes: Axes, at: Mapping[str, Point], settings: Mapping[str, Any]) -> None:
     alphas = sorted(float(alpha) for alpha in settings["alphas"] if math.isfinite(float(alpha)))
     for i, prover in enumerate(settings["provers"]):
-        line = [(0.0, at[Q_ALONE])] + [(alpha, at[progress_by(prover, alpha)]) for alpha in alphas]
+        found = [(0.0, at[Q_ALONE])] + [(alpha, at[progress_by(prover, alpha)]) for alpha in alphas]
         # Beside each other, so that intervals of several lines can be told apart.
-        _line(axes, prover, [(x + 0.012 * i * alphas[-1] if alphas else x, point) for x, point in line], i)
+        _line(axes, prover, [(x + 0.012 * i * alphas[-1] if alphas else x, point) for x, point in found], i)
     axes.set_xlabel("alpha (0 is Q alone)")
-    _bare(axes)
+    bare(axes)
 
 
 def provers(report: ProverReport) -> Figure:
@@ -104,31 +104,14 @@ def _dots(axes: Axes, name: str, means: Sequence[Mean]) -> None:
             axes.plot([each.value], [place], color="0.0", marker="o", markersize=4)
     axes.axvline(0, color="0.7", linewidth=0.8, linestyle=":")
     axes.set_xlabel(name)
-    _bare(axes)
+    bare(axes)
 
 
-def _line(axes: Axes, name: str, line: Sequence[tuple[float, Point]], i: int) -> None:
-    axes.errorbar(
-        [x for x, _ in line],
-        [100 * (point.accuracy.value or 0.0) for _, point in line],
-        yerr=errors([point.accuracy for _, point in line]),
-        label=name,
-        color=GREYS[i % 4],
-        linestyle=LINES[(i + i // 4) % 4],
-        marker=MARKERS[i % 4],
-        markersize=4,
-        capsize=2,
-        elinewidth=0.8,
-    )
+def _line(axes: Axes, name: str, found: Sequence[tuple[float, Point]], i: int) -> None:
+    line(axes, [x for x, _ in found], [point.accuracy for _, point in found], name, i)
 
 
 def _over(axes: Axes, name: str) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(name)
-    _bare(axes)
-
-
-def _bare(axes: Axes) -> None:
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)

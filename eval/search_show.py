@@ -1,6 +1,6 @@
 """The report on search, on the terminal."""
 
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genprm.eval.paired import Measure
-from genprm.eval.report import made, share, table
+from genprm.eval.report import drawn, made, share, table
 from genprm.eval.search_report import AxisReport, SearchReport
 from genprm.searching.opening import needs_answers
 
@@ -60,8 +60,10 @@ def _counts(report: SearchReport) -> Table:
 
 def pictures(report: SearchReport, folder: Path) -> str:
     """Draw them, and say where they are."""
-    if find_spec("matplotlib") is None:
-        return "no pictures: pip install 'genprm[plot]', and the same command draws them\n"
-    from genprm.eval import search_plots  # matplotlib is an extra
 
-    return f"pictures: {', '.join(map(str, search_plots.save_search(report, folder)))}\n"
+    def draw() -> Sequence[Path]:
+        from genprm.eval.search_plots import save_search  # matplotlib is an extra
+
+        return save_search(report, folder)
+
+    return drawn(draw)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genprm.eval.metrics import Interval, interval
+from genprm.eval.metrics import interval
 from genprm.eval.paired import Measure
 from genprm.synth.labels import label
 from genprm.synth.schemes import Scheme
@@ -110,14 +110,14 @@ def _score(tally: _Tally, base: _Tally, seed: int) -> SchemeScore:
         wrong=_measure(tally.wrong, seed),
         first_error=_measure(tally.first, seed),
         unsure=tally.unsure / max(steps + tally.unsure, 1),
-        gain=Measure(gain, _interval(draws)),
+        gain=Measure(gain, interval(draws.tolist())),
     )
 
 
 def _measure(counts: np.ndarray, seed: int) -> Measure:
     if not counts[:, 1].sum():
         return Measure(None, None)
-    return Measure(_share(counts), _interval(_draws(counts, seed)))
+    return Measure(_share(counts), interval(_draws(counts, seed).tolist()))
 
 
 def _share(counts: np.ndarray) -> float:
@@ -132,10 +132,6 @@ def _draws(counts: np.ndarray, seed: int) -> np.ndarray:
     weights = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
     totals = weights @ counts
     return np.asarray(totals[:, 0] / np.maximum(totals[:, 1], 1))
-
-
-def _interval(draws: np.ndarray) -> Interval | None:
-    return interval([float(draw) for draw in draws])
 
 
 def mix(truths: Sequence[Truth]) -> Mapping[str, int]:

@@ -13,12 +13,11 @@ rationales; the price is that a few of them share a past, and that which do depe
 """
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from genprm import voting
 from genprm.checks import CheckTree, Place, State
+from genprm.flight import cancelled
 from genprm.sampler import Sampler
 from genprm.sandbox import Sandbox
 from genprm.stopping import Rule
@@ -114,10 +113,3 @@ class Board:
     def _n_asked(self, step: int) -> int:
         """Samples that were asked about a step: the first ones; at least one."""
         return max(1, sum(asked == step for asked, _ in self._cells))
-
-
-async def cancelled(tasks: "Iterable[asyncio.Task[Any]]") -> None:
-    """Cancel, and wait until all of them have given back what they held."""
-    for task in (tasks := list(tasks)):
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,7 +11,6 @@ beside a ``solution``, or what the text has in its last ``\\boxed{}`` or behind 
 """
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from genprm.engines.base import Engine
 from genprm.errors import EngineError, EngineLost, InputError
 from genprm.protocols.policy import solve
 from genprm.rows import Row, describe, is_hub_id, read_hub, read_rows, row_files
+from genprm.seeds import seed_of
 from genprm.splitting import split_steps
 from genprm.types import Problem, Prompt, Sampling, Solution
 
@@ -163,7 +163,4 @@ async def _sampled(engine: Engine, empty: Solution, sampling: Sampling) -> Candi
 
 
 def _seeded(sampling: Sampling, name: str) -> Sampling:
-    if sampling.seed is None:
-        return sampling
-    text = f"{sampling.seed}\0{name}".encode("utf-8", "replace")
-    return replace(sampling, seed=int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1)
+    return sampling if sampling.seed is None else replace(sampling, seed=seed_of(sampling.seed, name))

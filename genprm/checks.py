@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from genprm.flight import cancelled
 from genprm.sandbox import Result, Sandbox, Session
 
 
@@ -45,9 +46,7 @@ class CheckTree:
 
     async def close(self) -> None:
         """End what still runs, and give back every process."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         for session in self._sessions:
             session.close()
 

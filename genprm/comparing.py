@@ -16,6 +16,7 @@ from typing import Literal, cast, get_args
 
 from genprm.answers import is_number, normalised, same_number
 from genprm.errors import ConfigError
+from genprm.flight import cancelled
 
 Likeness = Literal["same", "different", "unparsed", "timeout"]
 """``unparsed``: not both can be read as mathematics, and they differ as text. ``timeout``: the comparison was killed,
@@ -80,10 +81,7 @@ class Comparer:
 
     async def close(self) -> None:
         """Ends the workers. Safe to call twice."""
-        tasks = [task for task in self._known.values() if not task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(task for task in self._known.values() if not task.done())
         for worker in self._workers:
             await worker.stop()
 

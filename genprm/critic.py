@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import get_args
 
 from genprm import voting
-from genprm.board import Board, cancelled
+from genprm.board import Board
 from genprm.checks import CheckTree
 from genprm.engines.base import Engine, require_sound
 from genprm.errors import ConfigError
+from genprm.flight import cancelled
 from genprm.protocols import CritiqueProtocol
 from genprm.sampler import Load, Sampler
 from genprm.sandbox import Sandbox

@@ -1,7 +1,6 @@
 """A policy: an engine that is asked for solutions, for reviews of its own ones, and for better ones."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from genprm.engines.base import Engine, require_sound
 from genprm.errors import ConfigError, EngineError, EngineLost, PromptTooLong
 from genprm.protocols.policy import JOINT, Wording, continued, review, revise, solve
 from genprm.refining import Draft, State
+from genprm.seeds import seed_of
 from genprm.splitting import split_steps
 from genprm.types import Completion, Problem, Prompt, Sampling, Solution, Usage
 
@@ -65,10 +65,7 @@ class Policy:
             return await self.engine.complete(prompt, replace(self.sampling, seed=self._seed(name)))
 
     def _seed(self, name: str) -> int | None:
-        if self.sampling.seed is None:
-            return None
-        text = f"{self.sampling.seed}\0{name}".encode("utf-8", "replace")
-        return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
+        return None if self.sampling.seed is None else seed_of(self.sampling.seed, name)
 
 
 def _read(said: Completion, kept: Sequence[str]) -> Draft:

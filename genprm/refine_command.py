@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from genprm.critic import Critic
 from genprm.engines import open_engine
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError
+from genprm.flight import in_order
 from genprm.policy import Policy
 from genprm.protocols import label, make_protocol
 from genprm.protocols.genprm import ABLATIONS
@@ -166,14 +167,9 @@ async def _refined(kit: Kit, solutions: Sequence[Solution], run: Run | None) -> 
                 run.append(found)
             return found
 
-    tasks = [asyncio.create_task(one(solution)) for solution in solutions]
-    try:
-        for task in tasks:
-            yield await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with aclosing(in_order(map(one, solutions))) as ended:
+        async for found in ended:
+            yield found
 
 
 def _name(solution: Solution) -> str:

@@ -1,7 +1,6 @@
 """One rationale, from its first call to its verdict: engine and sandbox in turn, a small state machine."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from genprm.engines.base import Engine
 from genprm.errors import EngineError, EngineLost, PromptTooLong
 from genprm.protocols import Conversation, CritiqueProtocol, Execute, Generate
 from genprm.sandbox import Result
+from genprm.seeds import seed_of
 from genprm.types import Check, Completion, Method, Rationale, Sampling, Solution, Usage
 
 
@@ -155,6 +155,4 @@ class Sampler:
         sampling = Sampling(method.temperature, method.top_p, method.top_k)
         if method.seed is None:
             return sampling
-        text = f"{method.seed}\0{solution.source}\0{solution.id}\0{step}\0{sample}".encode("utf-8", "replace")
-        seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
-        return replace(sampling, seed=seed)
+        return replace(sampling, seed=seed_of(method.seed, solution.source, solution.id, step, sample))

@@ -26,6 +26,16 @@ def stdout() -> Console:
     return _Console(highlight=False)
 
 
+def say(console: Console, what: Text | str, indent: int = 0, style: str = "") -> None:
+    """A text with an indent: wrapped on a terminal, else with its own lines."""
+    text = what if isinstance(what, Text) else Text(plain(what), style)
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent)))
+        return
+    lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
 class Printer:
     """Prints critiques as they come in: :meth:`begin` a solution, a :meth:`step` at a time, :meth:`end`.
 
@@ -124,12 +134,7 @@ class Printer:
             self._say(check.result.error, 6, "red")
 
     def _say(self, what: Text | str, indent: int = 0, style: str = "") -> None:
-        text = what if isinstance(what, Text) else Text(plain(what), style)
-        if self._console.is_terminal:
-            self._console.print(Padding(text, (0, 0, 0, indent)))
-            return
-        lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
-        self._console.print(Text("\n".join(lines)), soft_wrap=True)
+        say(self._console, what, indent, style)
 
 
 _LOOP = re.compile(r"(.{2,120}?)\1{9,}", re.DOTALL)

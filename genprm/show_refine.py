@@ -13,7 +13,7 @@ from rich.text import Text
 
 from genprm.refining import Outcome, Refinement, Version
 from genprm.sandbox.text import plain
-from genprm.show import without_loops
+from genprm.show import say, without_loops
 from genprm.types import NO_ERROR
 
 SIDE_BY_SIDE = 100
@@ -150,12 +150,7 @@ class _Transcript:
         self._console.print(Rule(line, style="dim", align="left") if self._console.is_terminal else line)
 
     def _say(self, what: Text | str, indent: int = 0, style: str = "") -> None:
-        text = what if isinstance(what, Text) else Text(plain(what), style)
-        if self._console.is_terminal:
-            self._console.print(Padding(text, (0, 0, 0, indent)))
-            return
-        lines = (" " * indent + line if line.strip() else "" for line in text.plain.split("\n"))
-        self._console.print(Text("\n".join(lines)), soft_wrap=True)
+        say(self._console, what, indent, style)
 
 
 _STYLES = {" ": "dim", "~": "yellow", "+": "green", "-": "red"}

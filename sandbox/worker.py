@@ -16,8 +16,8 @@ _GRACE_S = 0.1
 """The child ends itself at the limit; the host this much later, in case it did not."""
 _SHORTEST_S = 0.005
 _BRIEFLY_S = 0.0002
-_EXIT_S = 0.5
-"""A process that closed its channel by dying is reaped well within this time."""
+_EXIT_S = 2.0
+"""A process that closed its channel by dying is reaped well within this time, on a busy machine too."""
 _PART = 64 * 1024
 
 

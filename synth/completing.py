@@ -1,6 +1,5 @@
 """Solutions completed from any of their prefixes, and graded."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 from genprm.engines.base import Engine, require_sound
 from genprm.engines.calculating import after
 from genprm.errors import EngineError, EngineLost
+from genprm.seeds import seed_of
 from genprm.splitting import split_steps
 from genprm.synth.grading import Grader
 from genprm.synth.prompts import asked, opening, template
@@ -108,9 +108,3 @@ class Completer:
         prompt = after(Prompt(asked(self.prompt, problem.text), problem=problem.text), begun)
         seed = seed_of(self.seed, problem.text, self.prompt, begun, k)
         return await self.engine.complete(prompt, replace(self.sampling, seed=seed, stop=stop, logprobs=logprobs))
-
-
-def seed_of(*parts: object) -> int:
-    """A seed of 31 bits that hangs on ``parts`` alone."""
-    text = "\0".join(map(str, parts)).encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1

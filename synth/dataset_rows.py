@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genprm import records
-from genprm.protocols.genprm import GenPRMProtocol
 from genprm.synth.text_stats import text_digest
 from genprm.synth.types import Attempt, Estimate, Kept, Labelled, StepLabel, Taught, Valued
 from genprm.types import NO_ERROR, Message, Rationale
@@ -31,15 +30,6 @@ class Row:
     """Of the programs that made it."""
     config: str = "default"
     """The dataset's configuration that it belongs to, such as a labelling scheme."""
-
-
-def conversation(taught: Taught, protocol: GenPRMProtocol | None = None) -> tuple[Message, ...]:
-    """The turns in which a critic writes the teacher's rationales; empty where there is none."""
-    said = [rationale.text for rationale in taught.rationales]
-    if not said:
-        return ()
-    asked = (protocol or GenPRMProtocol()).messages(taught.attempt.solution, len(said) - 1, said[:-1])
-    return (*asked, Message("assistant", said[-1]))
 
 
 def columns(row: Row) -> dict[str, Any]:

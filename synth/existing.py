@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from genprm.errors import InputError
+from genprm.problems import Posed, posed
 from genprm.rows import Row, describe
 from genprm.splitting import split_steps
 from genprm.synth.grading import Grader
-from genprm.synth.problems import Fields, Posed, names_of, posed, read_source
+from genprm.synth.problems import Fields, names_of, read_source
 from genprm.synth.sampling import Found, Sampled, gathered
 
 
@@ -49,7 +50,7 @@ def read_existing(
     found: dict[str, Existing] = {}
     for row, name, part in _rows(source, split):
         names = names_of(fields, source)
-        one = posed(row, names, name, part)
+        one = posed(row, name, part, names)
         if one.problem.answer is None:
             raise row.error("there is no reference answer", names["answer"][0])
         if one.problem.text not in found and len(found) == limit:

@@ -17,6 +17,7 @@ from genprm import records
 from genprm.appending import AppendedFile
 from genprm.engines.base import Engine
 from genprm.errors import EngineError, EngineRefused, PromptTooLong, WriteError
+from genprm.flight import cancelled
 from genprm.types import Completion, Prompt, Sampling, Usage
 
 _Key = bytes
@@ -139,10 +140,7 @@ class Recorded:
 
     async def close(self) -> None:
         """Ends the calls in flight, and the file. Safe to call twice."""
-        flying = [flight.task for flight in self._flying.values()]
-        for task in flying:
-            task.cancel()
-        await asyncio.gather(*flying, return_exceptions=True)
+        await cancelled(flight.task for flight in self._flying.values())
         self._file.close()
 
     async def _wait(self, flight: _Flight) -> Completion:

@@ -3,8 +3,7 @@
     world:train:0-500        problems 0 to 499 of that split of the world; world:train:0-500:3 of difficulty 3
     gsm8k/train.jsonl        a file of rows, a folder of them, or the id of a dataset
 
-A row has a problem (``problem`` or ``question``) and its reference ``answer``; other names are told by ``fields``. An
-answer that is a whole solution, as in GSM8K, or a ``solution`` without an ``answer``, counts for what it ends in.
+A row is read as by :func:`genprm.problems.posed`; other names of its fields are told by ``fields``.
 """
 
 import re
@@ -13,35 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from genprm.answers import final_answer
 from genprm.errors import InputError
+from genprm.problems import NAMES, Posed, posed, require_distinct
 from genprm.rows import Row, is_hub_id, read_hub, read_rows, row_files
 from genprm.synth.world import Split, examples
 from genprm.synth.world.problems import DIFFICULTIES
-from genprm.types import Problem
 
 Fields = Mapping[str, str]
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "unique_id", "idx"),
-    "problem": ("problem", "question"),
-    "answer": ("answer", "gt", "reference", "final_answer"),
-    "solution": ("solution", "response", "completion", "text"),
-    "steps": ("steps",),
-    "generator": ("generator", "model"),
-    "each": (),
-}
+_NAMES: Mapping[str, tuple[str, ...]] = {**NAMES, "steps": ("steps",), "generator": ("generator", "model"), "each": ()}
 """The fields of a row, and the names that they go by. ``each``: a list in the row, of which every element is a solution
 with fields of its own beside those of the row."""
 _WORLD = re.compile(r"world:(?P<split>[^:]*):(?P<start>\d+)-(?P<stop>\d+)(?::(?P<difficulty>\d+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Posed:
-    """A problem with a name."""
-
-    id: str
-    problem: Problem
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +58,7 @@ def read_problems(
             first.setdefault(one.problem.text, one)
     if not first:
         raise InputError("there is no problem with a reference answer", source)
-    if len({one.id for one in first.values()}) < len(first):
-        raise InputError("two problems have the same id", source, "id")
+    require_distinct(list(first.values()), source)
     return Problems(tuple(first.values()), repeated, unanswered)
 
 
@@ -104,33 +84,6 @@ def read_source(source: str, split: str | None = None) -> list[tuple[str, list[R
     raise InputError("there is no such file or folder, and it is neither world:… nor the id of a dataset", source)
 
 
-def posed(row: Row, names: Mapping[str, Sequence[str]], name: str, source: str) -> Posed:
-    """The problem of a row. Its answer is None where the row has none."""
-    text = row.text(*names["problem"])
-    if not text or not text.strip():
-        raise row.error("there is no text of the problem", names["problem"][0])
-    return Posed(name_of(row, names) or name, Problem(text, _reference(row, names)), source)
-
-
-def name_of(row: Row, names: Mapping[str, Sequence[str]]) -> str | None:
-    """The id of a row: text, or a number."""
-    given = next((row.values[name] for name in names["id"] if row.values.get(name) is not None), None)
-    return None if given is None else str(given)
-
-
-def _reference(row: Row, names: Mapping[str, Sequence[str]]) -> str | None:
-    for field in ("answer", "solution"):
-        given = next((row.values[name] for name in names[field] if row.values.get(name) is not None), None)
-        if isinstance(given, int | float) and not isinstance(given, bool):
-            return str(given)
-        text = row.text(*names[field])
-        if text and text.strip():
-            whole = field == "solution" or "####" in text or "\n\n" in text
-            if found := final_answer(text) if whole else text.strip():
-                return found
-    return None
-
-
 def _world(source: str) -> Iterator[Posed]:
     asked = _WORLD.fullmatch(source)
     if asked is None or asked["split"] not in get_args(Split) or int(asked["start"]) >= int(asked["stop"]):
@@ -146,4 +99,4 @@ def _world(source: str) -> Iterator[Posed]:
 def _of_rows(source: str, split: str | None, names: Mapping[str, Sequence[str]]) -> Iterator[Posed]:
     for part, rows in read_source(source, split):
         for number, row in enumerate(rows):
-            yield posed(row, names, f"{part}-{number}", part)
+            yield posed(row, f"{part}-{number}", part, names)

@@ -5,7 +5,6 @@ it judges a step at a time, as a critic does, by the protocol ``genprm`` or ``ch
 it takes for wrong.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from genprm.protocols.genprm import format_output
 from genprm.protocols.teacher import Block, Part, TeacherProtocol, rationale_text, read_lesson
 from genprm.sampler import Load, Sampler
 from genprm.sandbox import Sandbox
+from genprm.seeds import seed_of
 from genprm.synth.types import Attempt, Taught, TeacherOutcome
 from genprm.types import NO_ERROR, Check, Critique, Method, Rationale, Solution, Usage
 
@@ -94,7 +94,7 @@ async def _steps(attempt: Attempt, engine: Engine, sandbox: Sandbox, teaching: T
     protocol = make_protocol(teaching.protocol, **{"max_tokens": teaching.max_tokens, **teaching.options})
     seed = teaching.seed
     method = _method(engine, label(protocol), teaching, stop_at_first_error=True)
-    method = replace(method, seed=seed if seed is None or not number else _seed(seed, number))
+    method = replace(method, seed=seed if seed is None or not number else seed_of(f"{seed} {number}"))
     critic = Critic(engine, sandbox, protocol, method, concurrency=1)
     critiques = [critique async for critique in critic.critique_many([attempt.solution])]
     critique = critiques[0]
@@ -159,7 +159,3 @@ def _ended(critique: Critique) -> TeacherOutcome:
 
 def _failed(attempt: Attempt, engine: Engine, number: int, error: Exception) -> Taught:
     return Taught(attempt, engine.name, "failed", (), number, f"{type(error).__name__}: {error}")
-
-
-def _seed(seed: int, number: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed} {number}".encode(), digest_size=4).digest()) >> 1

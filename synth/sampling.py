@@ -11,10 +11,11 @@ import msgspec
 
 from genprm.engines.base import Engine
 from genprm.errors import ConfigError
+from genprm.problems import Posed
+from genprm.seeds import seed_of
 from genprm.synth.beam import Beam, Branch, search
-from genprm.synth.completing import Completed, Completer, seed_of
+from genprm.synth.completing import Completed, Completer
 from genprm.synth.grading import Grader
-from genprm.synth.problems import Posed
 from genprm.synth.types import NO_EVIDENCE, Attempt, Grade
 from genprm.types import Problem, Solution, Usage
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from genprm.problems import Posed
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
 from genprm.synth.completing import Completer
@@ -18,7 +19,7 @@ from genprm.synth.export import export as write_dataset
 from genprm.synth.labels import label
 from genprm.synth.pipeline import Counts, Opened, Shop, Stage, cost_of
 from genprm.synth.plans import read_plan
-from genprm.synth.problems import Posed, read_problems
+from genprm.synth.problems import read_problems
 from genprm.synth.quality import Finding, QualityOptions, assess
 from genprm.synth.rationales import Teaching, teach
 from genprm.synth.sampling import Sampled, Solver

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, TypeVar
 
-from genprm.board import cancelled
 from genprm.errors import ConfigError, EngineLost, MissingExtra, WriteError
+from genprm.flight import cancelled
 from genprm.progress import progress
 from genprm.runs import Run
 from genprm.synth.ledger import Counts, Recorded

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from genprm.board import cancelled
+from genprm.flight import cancelled
 from genprm.synth.asking import View, settled_zero, wanted
 from genprm.synth.beta import known
 from genprm.synth.chain import Moves

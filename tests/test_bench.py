@@ -28,12 +28,13 @@ from genprm.eval.bench.prose import WRONG_MARK, solutions
 from genprm.eval.bench.replies import TOKENS_A_STEP, Author, logprobs_of
 from genprm.eval.bench.report import Report, Row, number
 from genprm.eval.bench.sequential import Sequential
-from genprm.eval.bench.stopping import KINDS, interval, rules, simulate
+from genprm.eval.bench.stopping import KINDS, rules, simulate
 from genprm.eval.bench.versus import Pass, all_at_once, compared, one_by_one, same_verdicts, speedup
 from genprm.protocols import Execute, Generate, GenPRMProtocol
 from genprm.sandbox import Sandbox
 from genprm.sandbox.result import Result
 from genprm.sandbox.trials.figures import Figure
+from genprm.synth.beta import wilson
 from genprm.types import NO_ERROR, Completion, Method, Prompt, Rationale, Sampling, Token, Usage
 
 FAST = Latency(Device(iteration_s=0.01, sequence_s=0.0, bandwidth=1e18, compute=1e24))
@@ -360,7 +361,7 @@ def test_an_unlearning_rule_keeps_its_prior_and_a_learning_one_does_not() -> Non
 
 @pytest.mark.parametrize(("count", "of", "low", "high"), [(0, 100, 0.0, 0.0370), (50, 100, 0.4038, 0.5962)])
 def test_the_interval_is_wilsons(count: int, of: int, low: float, high: float) -> None:
-    assert interval(count, of) == pytest.approx((low, high), abs=1e-4)
+    assert wilson(count, of) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ import pytest
 from genprm.candidates import Candidate, Group
 from genprm.cli import main
 from genprm.eval.bon_report import BonReport, build, fewer
-from genprm.eval.bon_stats import SETS, accuracy, bootstrap, candidate_sets, pass_at, sizes
+from genprm.eval.bon_stats import SETS, accuracy, candidate_sets, pass_at, sizes
+from genprm.eval.paired import means
 from genprm.eval.processbench_scorers import prediction_of
 from genprm.rank import Ranked, best
 from genprm.records import from_json
@@ -47,7 +48,7 @@ def test_the_bootstrap_is_paired_and_has_the_width_that_theory_says() -> None:
     rng = random.Random(0)
     a = [float(rng.random() < 0.7) for _ in range(400)]
     b = [min(1.0, value + 0.1) for value in a]
-    found = bootstrap({"a": a, "b": b, "c": [1.0] * 400})
+    found = means({"a": a, "b": b, "c": [1.0] * 400})
     assert found["a"].value == pytest.approx(sum(a) / 400)
     interval = found["a"].measure().interval
     assert interval is not None

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from genprm import records
+from genprm.cli import main
 from genprm.types import Critique
 from tests.server import completion, models, serving
 
@@ -45,6 +46,13 @@ def genprm(
         timeout=100,
         check=False,
     )
+
+
+def here(capsys: pytest.CaptureFixture[str], *args: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process: the first of a kind goes the whole way, the others need no interpreter of their own."""
+    code = main(args)
+    said = capsys.readouterr()
+    return subprocess.CompletedProcess(args, code, said.out, said.err)
 
 
 def environment(**env: str) -> dict[str, str]:
@@ -431,11 +439,10 @@ ROW = '{"id": "%d", "problem": "p", "steps": ["a", "b"], "label": 0}'
         ("", "data.jsonl"),
     ],
 )
-def test_rows_that_are_none(tmp_path: Path, content: str, said: str) -> None:
+def test_rows_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text(content)
-    done = genprm("eval", "processbench", "--data", str(data), "--run", str(tmp_path / "run"))
-    assert_refused(done, said)
+    assert_refused(here(capsys, "eval", "processbench", "--data", str(data), "--run", str(tmp_path / "run")), said)
     assert not (tmp_path / "run").exists()  # nothing half-written
 
 
@@ -464,11 +471,13 @@ def test_rows_that_are_none(tmp_path: Path, content: str, said: str) -> None:
         (["--protocol", "judge", "--engine", "symbolic"], "symbolic"),
     ],
 )
-def test_options_that_do_not_fit(args: list[str], said: str, tmp_path: Path) -> None:
+def test_options_that_do_not_fit(
+    args: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text(ROW % 1)
-    done = genprm("eval", "processbench", "--data", str(data), "--run", str(tmp_path / "run"), *args)
-    assert_refused(done, said)
+    command = ("eval", "processbench", "--data", str(data), "--run", str(tmp_path / "run"))
+    assert_refused(here(capsys, *command, *args), said)
     assert not (tmp_path / "run").exists()
 
 
@@ -478,10 +487,10 @@ def test_a_run_that_cannot_be_kept(run: str, rows: Path) -> None:
     assert_refused(genprm("eval", "processbench", "--data", str(rows), "--run", run), run)
 
 
-def test_the_critique_of_a_row_that_is_not_there(rows: Path) -> None:
-    assert_refused(genprm("critique", str(rows), "--id", "nobody"), "no row has the id nobody")
+def test_the_critique_of_a_row_that_is_not_there(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(here(capsys, "critique", str(rows), "--id", "nobody"), "no row has the id nobody")
     assert_refused(genprm("critique", "-", stdin="[]"), "stdin: there are no rows")
-    assert_refused(genprm("eval", "scores", "--data", str(rows), "--threshold", "nan"), "threshold")
+    assert_refused(here(capsys, "eval", "scores", "--data", str(rows), "--threshold", "nan"), "threshold")
 
 
 @pytest.mark.slow
@@ -556,8 +565,8 @@ def test_doctor() -> None:
         assert word in done.stdout
 
 
-def test_schema_is_json() -> None:
-    assert "Critique" in json.loads(genprm("schema").stdout)["$defs"]
+def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Critique" in json.loads(here(capsys, "schema").stdout)["$defs"]
 
 
 @pytest.mark.parametrize(

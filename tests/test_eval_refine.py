@@ -7,7 +7,7 @@ import pytest
 
 from genprm.answers import same_number
 from genprm.cli import main
-from genprm.eval.paired import shares
+from genprm.eval.paired import means
 from genprm.eval.refine import Entry
 from genprm.eval.refine_report import RefineReport, build_report
 from genprm.records import from_json
@@ -73,6 +73,7 @@ def test_resampling_writes_as_much_as_policy_and_critic(tmp_path: Path) -> None:
         assert like.written <= own.written < like.written + one
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path) == 0
     whole = (tmp_path / "run" / "results.jsonl").read_text().splitlines(keepends=True)
@@ -84,6 +85,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 12
 
 
+@pytest.mark.slow
 def test_engines_that_fail_are_counted_and_tried_again(tmp_path: Path) -> None:
     broken: tuple[dict[str, object], ...] = ({"when": "without the mistake", "error": "no power"}, {"text": WRONG})
     assert run(tmp_path, policy=broken) == 1
@@ -144,14 +146,14 @@ def test_what_a_turn_loses_is_shown() -> None:
 
 def test_shares_are_paired() -> None:
     hits = [bool(n % 3) for n in range(200)]
-    found = shares({"a": hits, "b": hits, "c": [not hit for hit in hits]}, resamples=300)
+    found = means({"a": hits, "b": hits, "c": [not hit for hit in hits]}, resamples=300)
     assert found["a"].minus(found["b"]).interval is not None
     assert found["a"].less(found["b"]).draws == [0.0] * 300
-    assert found["a"].f1 == pytest.approx(sum(hits) / 200)
+    assert found["a"].value == pytest.approx(sum(hits) / 200)
     difference = found["a"].minus(found["c"])
     assert difference.interval is not None
     assert difference.interval.low < (difference.value or 0) < difference.interval.high
-    assert shares({"a": []})["a"].f1 is None
+    assert means({"a": []})["a"].value is None
 
 
 @pytest.mark.slow

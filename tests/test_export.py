@@ -23,13 +23,14 @@ from genprm.protocols.pieces import OUTPUT
 from genprm.rows import read_rows
 from genprm.sandbox.result import Result
 from genprm.synth.card import Stage
-from genprm.synth.dataset_rows import Row, columns, conversation
+from genprm.synth.conversations import to_conversation
+from genprm.synth.dataset_rows import Row, columns
 from genprm.synth.export import ExportOptions, export, split_of
 from genprm.synth.schema import COLUMNS
 from genprm.synth.text_stats import text_digest
 from genprm.synth.types import Attempt, Estimate, Kept, Labelled, StepLabel, Taught, Valued
 from genprm.training.conversations import read_conversations
-from genprm.types import Check, Problem, Rationale, Solution
+from genprm.types import Check, Message, Problem, Rationale, Solution
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +44,7 @@ def row(number: int = 0, problem: str = "", config: str = "default") -> Row:
     taught = Taught(attempt, "symbolic", "ok", tuple(_rationale(t, t == 0) for t in range(2)), 1)
     return Row(
         f"p{number}/0",
-        conversation(taught),
+        messages(taught),
         attempt,
         Valued(
             attempt, Estimate(3, 4, 0.3, 0.95), (Estimate(4, 4, 0.5, 1.0), Estimate(0, 0, 0.0, 0.0, True)), "fixed:4"
@@ -56,6 +57,13 @@ def row(number: int = 0, problem: str = "", config: str = "default") -> Row:
         versions={"genprm": "0.1"},
         config=config,
     )
+
+
+def messages(taught: Taught) -> tuple[Message, ...]:
+    """Of the conversation that a critic is trained on."""
+    made = to_conversation(taught)
+    assert made is not None
+    return tuple(Message(turn["role"], turn["content"]) for turn in made["messages"])
 
 
 def _rationale(step: int, right: bool) -> Rationale:

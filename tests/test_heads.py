@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,24 @@ def test_lines_of_the_values_stage(tmp_path: Path) -> None:
     assert row.process == (Target(0.25, 16), None, Target(0.0, 1))
     assert row.outcome is None, "a timeout is no evidence"
     assert row.policy == "nano:policy fixed:16"
+
+
+def test_a_folder_of_the_values_stage(tmp_path: Path) -> None:
+    """A line holds the solutions of a problem; one that failed there holds none."""
+    first, second = valued(random.Random(0)), valued(random.Random(1))
+    lines: list[dict[str, Any]] = [
+        {"key": "p", "record": [first, second], "error": ""},
+        {"key": "q", "record": None, "error": "the engine failed"},
+    ]
+    write(tmp_path / "results.jsonl", lines)
+    one, other = read_valuations([tmp_path])
+    assert (one, other) == tuple(
+        replace(row, where=f"{tmp_path / 'results.jsonl'}:1, record[{i}]")
+        for i, row in enumerate(read_valuations([write(tmp_path / "plain.jsonl", [first, second])]))
+    )
+    write(tmp_path / "results.jsonl", [{"key": "p", "record": [first, 3]}])
+    with pytest.raises(InputError, match=r"results\.jsonl:1, field record: must be a list of objects"):
+        read_valuations([tmp_path])
 
 
 def test_advantages_are_under_the_prover(tmp_path: Path) -> None:

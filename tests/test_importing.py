@@ -13,11 +13,12 @@ from genprm.inputs import read_solutions
 from genprm.protocols.genprm import ANALYZE, JUDGE, SYSTEM, VERIFY, GenPRMProtocol
 from genprm.protocols.pieces import OUTPUT
 from genprm.rows import Row as SourceRow
-from genprm.synth.dataset_rows import Row, conversation
+from genprm.synth.dataset_rows import Row
 from genprm.synth.importing import Refused, import_rows
 from genprm.synth.rationale_text import Malformed, read_rationale
+from genprm.synth.types import Taught
 from genprm.training.conversations import read_conversations
-from genprm.types import NO_ERROR
+from genprm.types import NO_ERROR, Message
 from tests.conftest import SharedData
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,10 +66,16 @@ def test_a_conversation_is_taken_apart() -> None:
     assert (taught.teacher, taught.outcome, made.attempt.grade) == ("teacher", "ok", "unparsed")
 
 
+def conversation(taught: Taught, protocol: GenPRMProtocol) -> tuple[Message, ...]:
+    """The turns in which a critic writes these rationales."""
+    said = [rationale.text for rationale in taught.rationales]
+    return (*protocol.messages(taught.attempt.solution, len(said) - 1, said[:-1]), Message("assistant", said[-1]))
+
+
 def test_back_again_it_is_the_same_conversation() -> None:
     made = taken(messages=turns())
     assert made.taught is not None
-    assert conversation(made.taught) == made.messages
+    assert conversation(made.taught, GenPRMProtocol()) == made.messages
     asked = taken(messages=turns(f"Question: {PROBLEM}\n\n{STEPS[0]}"))
     assert asked.taught is not None
     assert conversation(asked.taught, GenPRMProtocol(join="question")) == asked.messages

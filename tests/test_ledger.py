@@ -29,9 +29,11 @@ class Slow(ScriptedEngine):
     def __init__(self) -> None:
         super().__init__([Rule(text="one two three")])
         self.flying = self.most = 0
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         self.flying += 1
+        self.begun.set()
         self.most = max(self.most, self.flying)
         try:
             await asyncio.sleep(0.01)
@@ -46,6 +48,7 @@ class Slow(ScriptedEngine):
             return replace(said, seconds=self.calls, usage=said.usage + Usage(cached_tokens=self.calls))
         finally:
             self.flying -= 1
+            self.ended.set()
 
 
 def using(path: Path, engine: Any, use: Callable[[Recorded], Awaitable[Any]], concurrency: int = 4) -> Any:
@@ -119,13 +122,15 @@ def test_equal_calls_in_flight_share_one_and_few_fly_at_once(tmp_path: Path) -> 
 
 
 def test_one_who_leaves_does_not_end_the_call_of_the_others(tmp_path: Path) -> None:
+    engine = Slow()
+
     async def use(ledger: Recorded) -> str:
         tasks = [asyncio.create_task(ledger.complete(prompt("p"), SAMPLING)) for _ in range(2)]
-        await asyncio.sleep(0.001)
+        await engine.begun.wait()
         tasks[0].cancel()
         return (await tasks[1]).text
 
-    assert using(tmp_path / "calls.jsonl", Slow(), use) == "one two three"
+    assert using(tmp_path / "calls.jsonl", engine, use) == "one two three"
 
 
 def test_one_who_leaves_alone_ends_the_call(tmp_path: Path) -> None:
@@ -133,9 +138,9 @@ def test_one_who_leaves_alone_ends_the_call(tmp_path: Path) -> None:
 
     async def use(ledger: Recorded) -> None:
         task = asyncio.create_task(ledger.complete(prompt("p"), SAMPLING))
-        await asyncio.sleep(0.001)
+        await engine.begun.wait()
         task.cancel()
-        await asyncio.sleep(0.03)
+        await engine.ended.wait()
 
     using(tmp_path / "calls.jsonl", engine, use)
     assert (engine.calls, engine.flying) == (0, 0)

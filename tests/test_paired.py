@@ -41,10 +41,10 @@ def test_every_resample_is_that_of_the_rows_drawn() -> None:
     errors, corrects = ([i for i in range(N) if WRONG[i] is of] for of in (True, False))
     rows = [[*dice.choices(errors, k=len(errors)), *dice.choices(corrects, k=len(corrects))] for _ in range(20)]
     by_hand = [[f1(hits, drawn) for drawn in rows] for hits in columns]
-    assert found["a"].f1 == pytest.approx(f1(columns[0]))
+    assert found["a"].value == pytest.approx(f1(columns[0]))
     assert found["a"].draws == pytest.approx(by_hand[0])
     assert found["c"].draws == pytest.approx(by_hand[1])
-    assert found["b"].f1 == pytest.approx((f1(columns[0]) + f1(columns[1])) / 2)
+    assert found["b"].value == pytest.approx((f1(columns[0]) + f1(columns[1])) / 2)
     assert found["b"].draws == pytest.approx([(a + b) / 2 for a, b in zip(*by_hand, strict=True)])
     assert found["b"].measure().interval == interval(found["b"].draws)
 
@@ -62,7 +62,7 @@ def test_the_interval_is_that_of_the_metric() -> None:
 
 def test_columns_that_are_all_hits_do_not_run_into_each_other() -> None:
     found = estimate(WRONG, {i: [[True] * N] if i % 2 else [[False] * N] for i in range(200)}, resamples=3)
-    assert [each.f1 for each in found.values()] == [float(i % 2) for i in range(200)]
+    assert [each.value for each in found.values()] == [float(i % 2) for i in range(200)]
     assert {draw for each in found.values() for draw in each.draws} == {0.0, 1.0}
 
 

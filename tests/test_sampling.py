@@ -10,11 +10,12 @@ import pytest
 
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import ConfigError, EngineLost, InputError
+from genprm.problems import Posed
 from genprm.synth.beam import Beam, search
 from genprm.synth.completing import Completer
 from genprm.synth.existing import grade_existing, read_existing
 from genprm.synth.grading import Grader
-from genprm.synth.problems import Posed, read_problems
+from genprm.synth.problems import read_problems
 from genprm.synth.prompts import asked, opening
 from genprm.synth.sampling import Rounds, Sampled, Solver, Strategy
 from genprm.types import Completion, Problem, Prompt, Sampling

@@ -14,6 +14,7 @@ from genprm.cli import main
 from genprm.engines.calculating import after
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import ConfigError, InputError
+from genprm.problems import read_problems
 from genprm.protocols.policy import solve
 from genprm.provers import BestOf
 from genprm.scorers.base import Scorer
@@ -26,7 +27,6 @@ from genprm.search import (
     right_number,
     search,
 )
-from genprm.searching.problems import read_problems
 from genprm.types import Message, Problem, Prompt, Solution, Usage
 from tests.search_trees import TableScorer, Tree, TreeEngine
 
@@ -473,9 +473,9 @@ def test_completions_need_an_answer_to_be_graded_by(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"problem": ""}\n', "rows.jsonl:1, field problem: there is no problem"),
+        ('{"problem": ""}\n', "rows.jsonl:1, field problem: there is no text of the problem"),
         ('{"problem": 3}\n', "field problem: must be text"),
-        ('{"problem": "a", "id": "x"}\n{"problem": "b", "id": "x"}\n', "two rows have the id 'x'"),
+        ('{"problem": "a", "id": "x"}\n{"problem": "b", "id": "x"}\n', "two problems have the id 'x'"),
         ('{"problem": "a"', "rows.jsonl:1"),
         ("", "is empty"),
     ],

@@ -40,9 +40,8 @@ def test_they_are_small_and_have_a_card(name: str) -> None:
     assert config["architectures"] == ["LlamaForCausalLM"]
 
 
-@pytest.mark.parametrize(
-    ("example", "first_error"), [pytest.param("savings", 3, marks=pytest.mark.slow), ("garden", NO_ERROR)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("example", "first_error"), [("savings", 3), ("garden", NO_ERROR)])
 def test_nano_judges_the_examples(example: str, first_error: int) -> None:
     (critique,) = judged("nano", read_solutions(str(ROOT / "examples" / f"{example}.md")), n=4)
     assert critique.first_error == first_error

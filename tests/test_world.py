@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import functools
 import json
 import keyword
 import random
@@ -37,7 +38,11 @@ from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
 from tests.test_cli import environment, interruptible, until
 
-EXAMPLES = list(examples("valid", 330))
+
+@functools.cache
+def many() -> list[Example]:
+    """Examples of every kind; made when a test wants them, for every process of a suite reads this file."""
+    return list(examples("valid", 330))
 
 
 def reckoned(made: Example, forced: Mapping[int, int] | None = None) -> list[Fraction]:
@@ -53,18 +58,18 @@ def reckoned(made: Example, forced: Mapping[int, int] | None = None) -> list[Fra
     return values
 
 
-@pytest.mark.parametrize("made", EXAMPLES[::5], ids=lambda made: made.solution.id)
-def test_values_are_those_of_the_numbers_told(made: Example) -> None:
-    assert [Fraction(quantity.value) for quantity in made.problem.quantities] == reckoned(made)
-    for quantity in made.problem.quantities:
-        assert quantity.told in made.problem.text
-        for number in quantity.numbers.values():
-            assert str(number) in quantity.told
+def test_values_are_those_of_the_numbers_told() -> None:
+    for made in many():
+        assert [Fraction(quantity.value) for quantity in made.problem.quantities] == reckoned(made)
+        for quantity in made.problem.quantities:
+            assert quantity.told in made.problem.text
+            for number in quantity.numbers.values():
+                assert str(number) in quantity.told
 
 
 def test_the_truth_of_every_step() -> None:
     """A step is right if its value is, and its own computation gives it; the label is the first that is not."""
-    for made in EXAMPLES:
+    for made in many():
         values = reckoned(made)
         wrong = [at for at, step in enumerate(made.steps) if not step.truth.correct]
         assert made.solution.first_error == (wrong[0] if wrong else NO_ERROR)
@@ -81,7 +86,7 @@ def test_the_truth_of_every_step() -> None:
 
 
 def test_the_answer_is_boxed_in_the_last_step_only() -> None:
-    for made in EXAMPLES:
+    for made in many():
         boxed = [re.findall(r"\\boxed\{(-?\d+)\}", step.text) for step in made.steps]
         assert boxed[-1] == [str(made.steps[-1].claimed)]
         assert not any(boxed[:-1])
@@ -90,20 +95,20 @@ def test_the_answer_is_boxed_in_the_last_step_only() -> None:
 
 
 def test_every_kind_of_fault_and_every_relation_occurs() -> None:
-    assert Counter(made.kind == "" for made in EXAMPLES) == {True: 165, False: 165}
-    kinds = Counter(made.kind for made in EXAMPLES if made.kind)
+    assert Counter(made.kind == "" for made in many()) == {True: 165, False: 165}
+    kinds = Counter(made.kind for made in many() if made.kind)
     assert set(kinds) == set(FIRST_KINDS)
     assert set(kinds.values()) == {15}
-    assert any(truth.kind == "carried" for made in EXAMPLES for truth in made.truths)
-    assert {made.form for made in EXAMPLES} == {"plain", "detour", "lucky"}
-    used = {quantity.relation.name for made in EXAMPLES for quantity in made.problem.quantities}
+    assert any(truth.kind == "carried" for made in many() for truth in made.truths)
+    assert {made.form for made in many()} == {"plain", "detour", "lucky"}
+    used = {quantity.relation.name for made in many() for quantity in made.problem.quantities}
     assert used - {"given"} == {relation.name for relation in RELATIONS}
 
 
 def test_difficulty_is_depth_and_size() -> None:
     depth = {level: [] for level in (1, 3, 5)}  # type: dict[int, list[int]]
     for level, found in depth.items():
-        found.extend(len(made.problem.needed()) for made in examples("valid", 40, difficulty=level))
+        found.extend(len(made.problem.needed()) for made in examples("valid", 25, difficulty=level))
     assert max(depth[1]) < 5 <= max(depth[3])
     assert sum(depth[1]) < sum(depth[3]) < sum(depth[5])
 
@@ -118,7 +123,7 @@ def moved_by(made: Example, place: int) -> set[int]:
 
 def test_the_answer_moves_with_what_it_needs_and_with_nothing_else() -> None:
     n_hidden = 0
-    for made in EXAMPLES[:300]:
+    for made in many()[:300]:
         moved = {place: moved_by(made, place) for place in range(len(made.problem.quantities))}
         answering = {place for place, others in moved.items() if made.problem.asked in others}
         needed = made.problem.needed()
@@ -133,7 +138,7 @@ def test_the_answer_moves_with_what_it_needs_and_with_nothing_else() -> None:
 
 def test_a_wrong_reference_names_another_holder() -> None:
     seen = 0
-    for made in EXAMPLES:
+    for made in many():
         for step in made.steps:
             if step.truth.kind == "reference":
                 quantity = made.problem.quantities[step.place]
@@ -147,7 +152,7 @@ def test_a_wrong_reference_names_another_holder() -> None:
 
 
 def test_graphs_are_acyclic() -> None:
-    for made in EXAMPLES:
+    for made in many():
         for place, quantity in enumerate(made.problem.quantities):
             assert all(parent < place for parent in quantity.parents)
         names = [quantity.variable for quantity in made.problem.quantities]
@@ -193,13 +198,13 @@ def said_to_print(text: str) -> list[str]:
 
 def test_variables_of_checks_are_names_that_python_leaves_free() -> None:
     taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "gcd", "lcm"}
-    words = {word for made in EXAMPLES for quantity in made.problem.quantities for word in [quantity.variable]}
+    words = {word for made in many() for quantity in made.problem.quantities for word in [quantity.variable]}
     assert all(word.isidentifier() and word not in taken for word in words | {name.lower() for name in PEOPLE})
 
 
 def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
     chains = []
-    for made in EXAMPLES[:60]:
+    for made in many()[:30]:
         turns = conversation(made.problem, made.steps)
         chains.append([turn["content"] for turn in turns if turn["role"] == "assistant"])
         for text, truth in zip(chains[-1], made.truths, strict=True):
@@ -211,7 +216,7 @@ def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
 def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
     """They come to the same as those that overlook none, by a check more."""
     chains, n_failed = [], 0
-    for made in EXAMPLES[:60]:
+    for made in many()[:30]:
         plain, mended = (
             [turn["content"] for turn in conversation(made.problem, made.steps, overlook=overlook)[2::2]]
             for overlook in (None, lambda needed: needed[len(needed) // 2])
@@ -229,7 +234,7 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
             quotes = [sorted(re.findall(r"^> (.*)$", text, re.MULTILINE)) for text in (one, other)]
             assert quotes[0] == quotes[1]
         chains.append(mended)
-    assert n_failed > 20
+    assert n_failed > 10
     shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
     assert asyncio.run(_outputs(chains)) == shown
 
@@ -244,7 +249,7 @@ def test_only_rows_to_train_on_overlook_anything() -> None:
 
 
 def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> None:
-    for made in EXAMPLES[:60]:
+    for made in many()[:60]:
         for turn in conversation(made.problem, made.steps)[2::2]:
             quotes, said, _ = turn["content"].partition("The paragraph says")
             assert said
@@ -253,7 +258,7 @@ def test_rationales_quote_the_problem_before_they_speak_of_the_paragraph() -> No
 
 def test_rationales_say_of_all_that_a_quantity_follows_from_whether_it_is_known() -> None:
     n_known = n_needed = 0
-    for made in EXAMPLES[:60]:
+    for made in many()[:60]:
         assigned: set[str] = set()
         for turn in conversation(made.problem, made.steps)[2::2]:
             analysis, _, check = turn["content"].partition("</analyze>")
@@ -271,7 +276,7 @@ def test_rationales_say_of_all_that_a_quantity_follows_from_whether_it_is_known(
 
 def test_modes_are_the_ablations_of_the_protocol() -> None:
     assert MODES.keys() == ABLATIONS.keys()
-    made = EXAMPLES[1]
+    made = many()[1]
     texts = {mode: conversation(made.problem, made.steps, mode)[-1]["content"] for mode in MODES}
     assert "[Code Output]" in texts["full"]
     assert "```python" in texts["no-run"]
@@ -282,7 +287,7 @@ def test_modes_are_the_ablations_of_the_protocol() -> None:
 
 
 def test_a_revision_keeps_the_good_prefix_and_is_right() -> None:
-    for made in [made for made in EXAMPLES if made.kind][:60]:
+    for made in [made for made in many() if made.kind][:60]:
         first = made.solution.first_error or 0
         better = revise(random.Random(0), made.problem, made.steps, first)
         assert tuple(better[:first]) == made.steps[:first]
@@ -301,7 +306,7 @@ def test_a_slip_is_always_a_slip() -> None:
 def test_a_step_without_its_computation_is_as_right_or_wrong() -> None:
     rng = random.Random(0)
     n_terse = Counter[str]()
-    for made in EXAMPLES:
+    for made in many():
         for step in made.steps:
             terse = without_computation(rng, made.problem, step)
             n_terse[step.truth.kind] += terse != step
@@ -316,7 +321,7 @@ def test_a_step_without_its_computation_is_as_right_or_wrong() -> None:
 
 
 def test_no_sentence_of_a_problem_begins_with_a_figure() -> None:
-    for made in EXAMPLES:
+    for made in many():
         assert not any(quantity.told[0].isdigit() for quantity in made.problem.quantities)
 
 
@@ -416,8 +421,8 @@ def test_choices_of_the_command_are_those_of_its_tables(
 
 
 def test_rows_of_revisions_and_reviews() -> None:
-    revised, reviewed = list(revise_rows("valid", 60)), list(review_rows("valid", 60))
-    assert revised == [*revise_rows("valid", 30), *revise_rows("valid", 30, 30)]
+    revised, reviewed = list(revise_rows("valid", 40)), list(review_rows("valid", 40))
+    assert revised == [*revise_rows("valid", 20), *revise_rows("valid", 20, 20)]
     for row in revised:
         _, attempt, critique, answer = (message["content"] for message in row["messages"])
         named = int(critique.split()[1]) - 1
@@ -438,7 +443,7 @@ def test_rows_of_revisions_and_reviews() -> None:
 
 
 def test_a_revision_ends_in_the_right_answer() -> None:
-    for row in revise_rows("valid", 40):
+    for row in revise_rows("valid", 25):
         index = int(row["id"].rsplit("-", 1)[1])
         answers = {str(example("valid", index, level, kind="").problem.answer) for level in (None, 4, 5)}
         assert boxed(row["messages"][-1]["content"]) in answers

@@ -1,5 +1,6 @@
 """The world read from its text alone: problems and solutions against the truth of the generator, and other text."""
 
+import functools
 import random
 from typing import Any
 
@@ -12,7 +13,13 @@ from genprm.synth.world.reading import first_error, read_problem, read_solution
 from genprm.synth.world.relations import RELATIONS
 from genprm.synth.world.solutions import without_computation
 
-EXAMPLES = [made for split in SPLITS for made in examples(split, 60)]
+
+@functools.cache
+def many() -> list[Example]:
+    """Examples of every kind; made when a test wants them, for every process of a suite reads this file."""
+    return [made for split in SPLITS for made in examples(split, 60)]
+
+
 TEXT = "Ana has 40 cups. Ben has 7 more cups than Ana. Ben is ahead of Ana by some cups. What number is Ben's cups?"
 
 
@@ -37,7 +44,7 @@ def graph(problem: WorldProblem) -> tuple[dict[str, Any], str]:
 
 
 def test_problems_make_the_round_trip() -> None:
-    for made in EXAMPLES:
+    for made in many():
         read = read_problem(made.problem.text)
         assert read is not None
         assert graph(read) == graph(made.problem)
@@ -63,7 +70,7 @@ def told(made: Example) -> list[tuple[object, ...]]:
 
 
 def test_steps_are_read_with_the_truth_of_the_generator() -> None:
-    for made in EXAMPLES:
+    for made in many():
         problem = read_problem(made.problem.text)
         assert problem is not None
         steps = read_solution(problem, made.solution.steps)
@@ -74,7 +81,7 @@ def test_steps_are_read_with_the_truth_of_the_generator() -> None:
 
 def test_terse_steps_are_as_right_as_their_values() -> None:
     rng, n = random.Random(1), 0
-    for made in EXAMPLES:
+    for made in many():
         terse = [without_computation(rng, made.problem, step) for step in made.steps]
         for step, read in zip(terse, read_solution(made.problem, [step.text for step in terse]), strict=True):
             assert read is not None
@@ -193,7 +200,7 @@ def test_other_steps_are_said_to_be_unread(step: str) -> None:
 def test_computations_agree_with_the_calculator() -> None:
     """A step that is read as right has a computation that the house's calculator gives the same value."""
     n = 0
-    for made in EXAMPLES:
+    for made in many():
         for step in read_solution(made.problem, made.solution.steps):
             if step and step.truth.correct and step.computation:
                 assert value_of(f"{step.computation} =") == f" {step.claimed}"

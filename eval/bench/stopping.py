@@ -4,7 +4,6 @@ A step has an agreement a: each sample says yes with probability a where the ste
 All N votes are drawn; the rule is given them as it asks, and its verdict is compared with that of all.
 """
 
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from genprm.eval.bench.report import Report, Row
 from genprm.sandbox.trials.figures import Figure
 from genprm.stopping import Rule, make_rule
+from genprm.synth.beta import wilson
 from genprm.types import Method
 
 Draw = Callable[[random.Random], float]
@@ -106,7 +106,7 @@ def bench(steps: int = 100_000, n: int = 8, error: float = 0.01, seed: int = 0) 
         outcomes = [found[kind, name] for name in made]
         rows.append(Row(f"{kind}: saved", tuple(100 * o.saved_share for o in outcomes), "%"))
         rows.append(Row(f"{kind}: changed", tuple(100 * o.changed_share for o in outcomes), "%"))
-        rows.append(Row("… at most (95 %)", tuple(100 * interval(o.changed, o.steps)[1] for o in outcomes), "%"))
+        rows.append(Row("… at most (95 %)", tuple(100 * wilson(o.changed, o.steps)[1] for o in outcomes), "%"))
     how = {
         "steps of each kind": f"{steps:,}",
         "votes": n,
@@ -129,11 +129,3 @@ def _bars(found: dict[tuple[str, str], Outcome]) -> list[Figure]:
         Figure("learnt: least saved", 100 * min(o.saved_share for o in learnt.values()), "%", at_least=50),
         Figure("learnt: most changed", 100 * max(o.changed_share for o in learnt.values()), "%", at_most=1),
     ]
-
-
-def interval(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share (Wilson 1927)."""
-    p = count / of
-    middle = (p + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -1,10 +1,10 @@
 """An engine with a calculator at hand: behind each computation that it writes the value is put there for it."""
 
-import hashlib
 from dataclasses import replace
 
 from genprm.calculator import value_of
 from genprm.engines.base import Engine
+from genprm.seeds import seed_of
 from genprm.types import Completion, Message, Prompt, Sampling, Token, Usage
 
 _EQUALS = "="
@@ -67,5 +67,5 @@ def _part(sampling: Sampling, n: int, left: int) -> Sampling:
     """With a seed of its own: the same dice for every part would make them alike."""
     seed = sampling.seed
     if seed is not None and n:
-        seed = int.from_bytes(hashlib.blake2b(f"{seed} {n}".encode(), digest_size=4).digest()) >> 1
+        seed = seed_of(f"{seed} {n}")
     return replace(sampling, seed=seed, max_tokens=left, stop=(*sampling.stop, _EQUALS))

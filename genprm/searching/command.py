@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from genprm import records
 from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError
+from genprm.flight import in_order
+from genprm.problems import Posed, read_problems
 from genprm.runs import Run, config_of_program, digest
 from genprm.sandbox.text import plain
 from genprm.searching.opening import Opener, needs_answers
 from genprm.searching.paths import SearchResult
 from genprm.searching.plan import SearchPlan
 from genprm.searching.policy import Policy
-from genprm.searching.problems import Named, read_problems
 from genprm.searching.scores import Mark, StepScore
 from genprm.searching.tree import Search
 from genprm.show import stdout
@@ -84,7 +85,7 @@ def opener_of(args: argparse.Namespace, stack: AsyncExitStack) -> Opener:
     )
 
 
-async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Named]) -> int:
+async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Posed]) -> int:
     console, missed = stdout(), 0
     config = _config(args, plan, scorer, problems)
     async with AsyncExitStack() as stack:
@@ -103,7 +104,7 @@ async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, prob
     return 1 if missed else 0
 
 
-def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Named]) -> dict[str, Any]:
+def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: Sequence[Posed]) -> dict[str, Any]:
     return {
         "policy": args.policy,
         "scorer": scorer,
@@ -117,7 +118,7 @@ def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: S
 
 
 async def _in_order(
-    problems: Sequence[Named],
+    problems: Sequence[Posed],
     policy: Policy,
     score: StepScore,
     plan: SearchPlan,
@@ -127,7 +128,7 @@ async def _in_order(
     """Several searches at once, their results in the order of the problems."""
     room = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def one(named: Named) -> Found:
+    async def one(named: Posed) -> Found:
         if named.id in done:
             return done[named.id]
         async with room:
@@ -136,14 +137,9 @@ async def _in_order(
             run.append(found)
         return found
 
-    tasks = [asyncio.create_task(one(named)) for named in problems]
-    try:
-        for task in tasks:
-            yield await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with aclosing(in_order(map(one, problems))) as ended:
+        async for found in ended:
+            yield found
 
 
 # --- on the terminal -----------------------------------------------------------------------------------------------

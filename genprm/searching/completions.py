@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from genprm.answers import boxed, same_number
 from genprm.errors import ConfigError
+from genprm.flight import cancelled, together
 from genprm.provers import best_of_counts
 from genprm.scorers.base import Scores
-from genprm.searching.flight import together
-from genprm.searching.policy import SEPARATOR, Policy, seed_of
+from genprm.searching.policy import SEPARATOR, Policy
+from genprm.seeds import seed_of
 from genprm.types import Problem, Solution, Usage
 
 Grade = Callable[[Problem, str], Awaitable[bool | None]]
@@ -72,10 +73,7 @@ class CompletionsScorer:
 
     async def forget(self, problem: Problem) -> None:
         """What was kept for a problem, to make room."""
-        tasks = self._known.pop(problem.text, {}).values()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(self._known.pop(problem.text, {}).values())
 
     async def close(self) -> None:
         """Give up what is in flight. The policy's engine belongs to others."""

@@ -1,7 +1,6 @@
 """What writes the steps."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -87,12 +86,6 @@ class EnginePolicy:
             return Written(said.text, "cut_off", said.usage, said.seam)
         ended: End = "end" if whole or not said.text.endswith(SEPARATOR) else "step"
         return Written(said.text, ended, said.usage, said.seam)
-
-
-def seed_of(*parts: object) -> int:
-    """A seed of 31 bits that hangs on ``parts`` alone, so that what else is in flight changes nothing."""
-    text = "\0".join(map(str, parts)).encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) >> 1
 
 
 def cut(text: str) -> tuple[str, ...]:

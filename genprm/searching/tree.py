@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from genprm.answers import boxed
+from genprm.flight import together
 from genprm.searching.choosing import choose, descending, value_of
-from genprm.searching.flight import together
 from genprm.searching.paths import Account, Candidate, Path, SearchResult, spelt
 from genprm.searching.plan import SearchPlan
-from genprm.searching.policy import Policy, Written, cut, seed_of
+from genprm.searching.policy import Policy, Written, cut
 from genprm.searching.scores import Asked, Mark, StepScore
+from genprm.seeds import seed_of
 from genprm.types import Problem
 
 

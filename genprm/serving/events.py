@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from genprm import records
-from genprm.board import cancelled
+from genprm.flight import cancelled
 from genprm.serving.errors import Refusal
 from genprm.serving.waiting import ClientGone, while_wanted
 

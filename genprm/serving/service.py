@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from genprm import records
-from genprm.board import cancelled
 from genprm.critic import Critic
+from genprm.flight import cancelled
 from genprm.serving.cache import Cache, Flight, Part, Parts
 from genprm.serving.errors import Refusal, engine_failed
 from genprm.serving.limits import Clients, Gate

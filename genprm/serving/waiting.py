@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 
-from genprm.board import cancelled
+from genprm.flight import cancelled
 from genprm.serving.errors import stopping, too_late
 
 T = TypeVar("T")

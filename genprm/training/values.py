@@ -1,6 +1,7 @@
 """Rows for heads: solutions with values of their steps, from ``genprm synth`` or in a simple form.
 
-A line of the values stage holds an ``attempt`` and the completions behind each value. The simple form::
+A line of the values stage holds, for each solution of a problem, an ``attempt`` and the completions behind each value.
+The simple form::
 
     {"problem": "…", "steps": ["…", "…"], "values": [0.9, 0.2], "advantages": [0.1, -0.7], "right": false, "n": 16}
 
@@ -80,7 +81,8 @@ def read_valuations(sources: Iterable[str | Path]) -> list[Valuation]:
         InputError: a row that does not fit, with its file, line and field.
     """
     found: dict[object, Valuation] = {}
-    for row in (row for source in sources for row in _rows(Path(source))):
+    lines = (line for source in sources for line in _rows(Path(source)))
+    for row in (part for line in lines for part in _parts(line)):
         one = _from_synth(row) if "attempt" in row.values else _from_simple(row)
         found[_key(one) if "attempt" in row.values else one.where] = one
     return list(found.values())
@@ -127,6 +129,16 @@ def _rows(path: Path) -> Iterator[Row]:
         raise InputError("there is no such file or folder", str(path))
     for file in row_files(path) if path.is_dir() else [path]:
         yield from read_rows(file)
+
+
+def _parts(row: Row) -> list[Row]:
+    """The solutions of a problem, which share a line of the values stage; none of one that failed there."""
+    if "record" not in row.values:
+        return [row]
+    items = row.items("record") or []
+    if not all(isinstance(item, dict) for item in items):
+        raise row.error("must be a list of objects", "record")
+    return [Row(f"{row.where}, record[{i}]", item) for i, item in enumerate(items)]
 
 
 def _from_synth(row: Row) -> Valuation:
