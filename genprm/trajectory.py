@@ -99,7 +99,8 @@ def _fault(critique: Critique, step: StepCritique, reward: float, earlier: Seque
     text = steps[step.step]
     against = [rationale for rationale in step.rationales if rationale.verdict is False]
     cause = _cause(text, earlier)
-    kinds = Counter(_kind(critique, step.step, text, cause, r) for r in against or [Rationale(0, "ok")])
+    holds = _computations(text)
+    kinds = Counter(_kind(critique, step.step, holds, cause, r) for r in against or [Rationale(0, "ok")])
     kind, times = kinds.most_common(1)[0]
     found = _most(_found(rationale) for rationale in against)
     claimed = _claimed(text)
@@ -119,8 +120,8 @@ def _fault(critique: Critique, step: StepCritique, reward: float, earlier: Seque
     )
 
 
-def _kind(critique: Critique, at: int, text: str, cause: int | None, rationale: Rationale) -> Kind:
-    holds = _computations(text)
+def _kind(critique: Critique, at: int, holds: Sequence[bool], cause: int | None, rationale: Rationale) -> Kind:
+    text = critique.solution.steps[at]
     if cause is not None and False not in holds:
         return "carried_forward"
     if False in holds:
