@@ -54,7 +54,7 @@ def test_a_choice_by_votes_of_equal_answers(tmp_path: Path) -> None:
     async def check() -> None:
         engine = script(tmp_path, {"when": "sure", "text": YES["text"], "p_yes": 0.99}, {"when": "odd", **NO}, YES)
         async with in_process(engine) as (client, service):
-            texts = ["sure \\boxed{7}", "fine, #### 0.50", "fine \\boxed{.5}", "no answer, odd"]
+            texts = ["sure \\boxed{7}", "fine\n\n#### 0.50", "fine \\boxed{.5}", "no answer, odd"]
 
             async def ranked(**how: Any) -> Any:
                 return (await client.post("/v1/rank", json={"problem": "p", "candidates": texts, **how})).json()

@@ -17,8 +17,8 @@ from genprm.serving.options import Options
 from tests.service import NO, ROOT, YES, events, in_process, on_socket, process, refiner, script
 
 BODY = {"problem": "p", "solution": ["fine", "odd \\boxed{1}"]}
-WORSE, RIGHT = Rule("fine\n\nodd \\boxed{2}", when="\\boxed{1}"), Rule("fine\n\ngood \\boxed{3}")
-"""What the policy writes: still wrong after the first solution, right after that."""
+WRONG, RIGHT = Rule("odd \\boxed{2}", when="fine"), Rule("fine\n\ngood \\boxed{3}")
+"""What the policy writes: wrong behind a step that is fine and stays, right otherwise."""
 
 
 def test_a_refinement_has_its_versions_and_the_chosen_one(tmp_path: Path) -> None:
@@ -88,10 +88,11 @@ def test_a_wrong_body_gets_one_sentence(tmp_path: Path, body: Any, said: str) ->
 
 def test_a_stream_tells_drafts_steps_and_versions_as_they_come(tmp_path: Path) -> None:
     async def check() -> None:
-        policy = refiner(Rule(WORSE.text, when="\\boxed{1}", delay_s=0.3), RIGHT)
+        policy = refiner(Rule(RIGHT.text, delay_s=0.3))
         async with on_socket(script(tmp_path), refiner=policy) as (url, _), httpx.AsyncClient(base_url=url) as client:
             loop = asyncio.get_running_loop()
-            began, came, text = loop.time(), {}, ""
+            began, text = loop.time(), ""
+            came: dict[int, float] = {}
             async with client.stream("POST", "/v1/refine", json={**BODY, "stream": True}) as answer:
                 assert answer.headers["content-type"].startswith("text/event-stream")
                 async for chunk in answer.aiter_text():
@@ -186,7 +187,7 @@ def test_engines_that_fail_are_a_502(tmp_path: Path) -> None:
 
 def test_clients_get_a_typed_refinement(tmp_path: Path) -> None:
     async def check() -> None:
-        async with on_socket(script(tmp_path), refiner=refiner(WORSE, RIGHT)) as (url, _), AsyncClient(url) as client:
+        async with on_socket(script(tmp_path), refiner=refiner(WRONG, RIGHT)) as (url, _), AsyncClient(url) as client:
             found = await client.refine("p", ["fine", "odd \\boxed{1}"], turns=1, scope="error", n=2)
             assert (found.outcome, found.plan.scope, [v.answer for v in found.versions]) == (
                 "turns",
@@ -211,13 +212,13 @@ def test_clients_get_a_typed_refinement(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_command_opens_the_policy(tmp_path: Path) -> None:
     policy = tmp_path / "policy.jsonl"
-    policy.write_text("\n".join(json.dumps({"text": rule.text, "when": rule.when}) for rule in (WORSE, RIGHT)))
+    policy.write_text("\n".join(json.dumps({"text": rule.text, "when": rule.when}) for rule in (WRONG, RIGHT)))
     direct = ("--option", "analyze=false", "--option", "verify=false")
     options = ("--policy", f"scripted:{policy}", "--turns", "1", *direct)
-    with process("--engine", script(tmp_path, {"when": "odd", **NO}, YES), *options, log=tmp_path / "log") as (url, _):
-        with Client(url) as client:
-            assert client.refine("p", ["odd \\boxed{1}"]).outcome == "turns"
-            assert client.refine("p", ["odd \\boxed{1}"], turns=2).outcome == "accepted"
+    engine = script(tmp_path, {"when": "odd", **NO}, YES)
+    with process("--engine", engine, *options, log=tmp_path / "log") as (url, _), Client(url) as client:
+        assert client.refine("p", ["fine", "odd"], scope="error").outcome == "turns"
+        assert client.refine("p", ["fine", "odd"]).outcome == "accepted"
     wrong = [sys.executable, "-m", "genprm", "serve", "--policy", "nano:policy", "--turns", "0"]
     done = subprocess.run(wrong, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert (done.returncode, "at least one turn" in done.stderr) == (2, True)
