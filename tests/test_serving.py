@@ -454,8 +454,8 @@ def test_trl_takes_the_reward_function(tmp_path: Path) -> None:
 def test_the_command_serves_what_the_docs_say_to_curl(tmp_path: Path) -> None:
     """Every call of curl in the docs, as it stands there but for the address."""
     calls = re.findall(r"^(curl .*?)\n(?!  )", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(calls) >= 3
-    with process("--engine", "symbolic", log=tmp_path / "log") as (url, running):
+    assert len(calls) >= 5
+    with process("--engine", "symbolic", "--policy", "nano:policy", log=tmp_path / "log") as (url, running):
         for call in calls:
             command = call.replace("http://127.0.0.1:8000", url)
             done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
