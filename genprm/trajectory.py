@@ -27,6 +27,7 @@ LOW = 0.75
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _SAID = re.compile(r"\s*(-?\s?)[$€£]?(\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
 _WRITTEN = re.compile(r"=|\\(?:d?frac|times|cdot|div|sqrt)\b|\d\s*[-+*/×·÷^]\s*\d")
+_CURRENCY = re.compile(r"\\?[$€£](?=\d)")
 _ANSWER = re.compile(r"\banswer\b", re.IGNORECASE)
 
 
@@ -147,6 +148,7 @@ def _computations(text: str) -> list[bool]:
     from genprm.calculator import value_of  # reads mathematics, which takes long to import
 
     found = []
+    text = _CURRENCY.sub("", text)
     for sign in re.finditer("=", text):
         value, said = value_of(text[: sign.end()]), _SAID.match(text, sign.end())
         if value is not None and said:
