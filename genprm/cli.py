@@ -422,7 +422,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_serve(commands: Any) -> None:
-    text = "critiques, scores and rankings over HTTP, and a page that shows a critique while it is made"
+    text = "critiques, scores, rankings and refinements over HTTP, and a page that shows them while they are made"
     parser = _add(commands, "serve", "genprm.serving.command:command", text)
     serving(parser)
     recipe(parser)

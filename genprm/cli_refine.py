@@ -10,7 +10,14 @@ VOTES = 4
 
 def refining(parser: argparse.ArgumentParser) -> None:
     """The policy, the plan, and the critic with its recipe."""
-    _policy(parser)
+    policy_options(parser)
+    plan_options(parser)
+    recipe(parser)
+    parser.set_defaults(n=VOTES)
+
+
+def plan_options(parser: argparse.ArgumentParser) -> None:
+    """How a solution is refined."""
     plan = parser.add_argument_group("refinement")
     plan.add_argument("--turns", type=int, default=3, metavar="T", help="revisions, at most (default: %(default)s)")
     plan.add_argument("--tokens", type=int, metavar="N", help="begin no turn once N tokens are written")
@@ -36,13 +43,17 @@ def refining(parser: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--tries", type=int, default=2, metavar="N", help="drafts a turn until one is new (default: %(default)s)"
     )
-    recipe(parser)
-    parser.set_defaults(n=VOTES)
 
 
-def _policy(parser: argparse.ArgumentParser) -> None:
+def policy_options(parser: argparse.ArgumentParser, default: str | None = "nano:policy") -> None:
+    """``default``: None where there need not be any."""
     group = parser.add_argument_group("policy")
-    group.add_argument("--policy", default="nano:policy", metavar="SPEC", help="its engine (default: %(default)s)")
+    group.add_argument(
+        "--policy",
+        default=default,
+        metavar="SPEC",
+        help=f"its engine (default: {default or 'none, nothing is revised'})",
+    )
     group.add_argument("--policy-model", metavar="MODEL", help="its name on the server, where it serves several")
     group.add_argument("--policy-template", metavar="NAME", help="its chat template")
     group.add_argument(

@@ -2,6 +2,7 @@
 
 import argparse
 
+from genprm.cli_refine import plan_options, policy_options
 from genprm.serving.options import SETTINGS, Options
 
 _HELP = {
@@ -9,6 +10,7 @@ _HELP = {
     "port": ("N", "0 for any that is free"),
     "keys": ("FILE", "hashes of the keys that are let in"),
     "max_n": ("N", "rationales a step that a request may ask for"),
+    "max_turns": ("N", "revisions that a request may ask for, where there is a policy"),
     "max_steps": ("N", "steps of a solution"),
     "max_solutions": ("N", "solutions of a batch"),
     "max_chars": ("N", "characters of a problem or a step"),
@@ -29,7 +31,7 @@ _HELP = {
 
 
 def serving(parser: argparse.ArgumentParser) -> None:
-    """Every option that is not given has the default of ``Options``."""
+    """Every option that is not given has the default of ``Options``; without ``--policy`` nothing is revised."""
     group = parser.add_argument_group("service")
     for name, (metavar, text) in _HELP.items():
         default = Options.__dataclass_fields__[name].default
@@ -58,3 +60,5 @@ def serving(parser: argparse.ArgumentParser) -> None:
         help="what requests may choose: " + ", ".join(SETTINGS) + " (default: all)",
     )
     group.add_argument("--log-text", action="store_true", help="write problems and solutions to the log")
+    policy_options(parser, default=None)
+    plan_options(parser)

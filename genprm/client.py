@@ -18,6 +18,7 @@ import msgspec
 
 from genprm import records
 from genprm.errors import GenPRMError, InputError
+from genprm.refining import Refinement, Scope
 from genprm.serving.bodies import By, RankAnswer, ScoreAnswer, Scored, Steps
 from genprm.types import Critique, StepCritique
 
@@ -54,7 +55,7 @@ class Client:
         self._http.close()
 
     def critique(self, problem: str, solution: Steps, **settings: Any) -> Critique:
-        """The critique of one solution: a text, or its steps."""
+        """The critique of one solution: a text, or its steps. (``genprm.trajectory.analyse`` says what it comes to.)"""
         return self.post("/v1/critique", {"problem": problem, "solution": solution, **settings}, Critique)
 
     def stream(self, problem: str, solution: Steps, **settings: Any) -> Iterator[Part]:
@@ -79,9 +80,14 @@ class Client:
             "/v1/rank", {"problem": problem, "candidates": list(candidates), "by": by, **settings}, RankAnswer
         )
 
-    def refine(self, problem: str, solution: Steps, **settings: Any) -> Any:
-        """Critique and revision in turn: the answer as plain data."""
-        return self.post("/v1/refine", {"problem": problem, "solution": solution, **settings}, dict)
+    def refine(
+        self, problem: str, solution: Steps | None = None, *, scope: Scope | None = None, **settings: Any
+    ) -> Refinement:
+        """Critique and revision in turn; without a solution the policy writes the first one, too. ``turns`` and the
+        settings bound it, ``scope`` is the request's ``from``."""
+        return self.post(
+            "/v1/refine", {"problem": problem, "solution": solution, "from": scope, **settings}, Refinement
+        )
 
     def post(self, path: str, body: Mapping[str, Any], type_: type[T]) -> T:
         """Any route: its answer as a record of ``type_``."""
@@ -143,9 +149,12 @@ class AsyncClient:
         body = {"problem": problem, "candidates": list(candidates), "by": by, **settings}
         return await self.post("/v1/rank", body, RankAnswer)
 
-    async def refine(self, problem: str, solution: Steps, **settings: Any) -> Any:
+    async def refine(
+        self, problem: str, solution: Steps | None = None, *, scope: Scope | None = None, **settings: Any
+    ) -> Refinement:
         """See :meth:`Client.refine`."""
-        return await self.post("/v1/refine", {"problem": problem, "solution": solution, **settings}, dict)
+        body = {"problem": problem, "solution": solution, "from": scope, **settings}
+        return await self.post("/v1/refine", body, Refinement)
 
     async def post(self, path: str, body: Mapping[str, Any], type_: type[T]) -> T:
         """See :meth:`Client.post`."""

@@ -1,6 +1,7 @@
 """A policy: an engine that is asked for solutions, for reviews of its own ones, and for better ones."""
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,6 +33,12 @@ class Policy:
         if concurrency < 1:
             raise ConfigError("at least one call at a time is needed")
         self._calls = asyncio.Semaphore(concurrency)
+
+    def by(self, seed: int | None) -> "Policy":
+        """The same policy with another seed. Its engine is the same, and so is the bound on what is in flight."""
+        other = copy.copy(self)
+        other.sampling = replace(self.sampling, seed=seed)
+        return other
 
     async def solve(self, problem: Problem, id: str = "", sample: int = 0) -> Draft:
         """A solution of its own. Raises EngineLost."""

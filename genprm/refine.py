@@ -26,9 +26,16 @@ First = Solution | Draft | None
 
 
 async def refine(
-    problem: Problem, first: First, policy: Policy, reviewer: Reviewer, plan: RefinePlan, id: str = ""
+    problem: Problem,
+    first: First,
+    policy: Policy,
+    reviewer: Reviewer,
+    plan: RefinePlan,
+    id: str = "",
+    on_version: Callable[[Version], None] | None = None,
 ) -> Refinement:
-    """Refine ``first``, or what the policy writes where there is none.
+    """Refine ``first``, or what the policy writes where there is none; ``on_version`` is told of each version as its
+    turn ends.
 
     Raises:
         ConfigError: a plan that makes no sense.
@@ -36,7 +43,7 @@ async def refine(
     """
     plan.require_sound()
     began = time.perf_counter()
-    work = _Work(policy, reviewer, plan, problem, id)
+    work = _Work(policy, reviewer, plan, problem, id, on_version)
     outcome = await work.run(first)
     versions = tuple(work.versions)
     return Refinement(id, problem, policy.name, reviewer.name, plan, outcome, versions, time.perf_counter() - began)
@@ -51,6 +58,7 @@ class _Work:
     plan: RefinePlan
     problem: Problem
     id: str
+    on_version: Callable[[Version], None] | None = None
     versions: list[Version] = field(default_factory=list)
 
     async def run(self, first: First) -> Outcome:
@@ -120,6 +128,8 @@ class _Work:
             turn, solution, draft.state, None, draft.answer, base, changed, tries, review, draft.usage, draft.error
         )
         self.versions.append(replace(version, leader=self._leader(version)))
+        if self.on_version:
+            self.on_version(self.versions[-1])
 
     def _leader(self, version: Version) -> int | None:
         """Which is the best, now that ``version`` has come."""

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,17 +93,17 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
 @asynccontextmanager
 async def open_kit(args: argparse.Namespace) -> AsyncIterator[Kit]:
     """Both engines and the sandbox, closed at the end."""
-    async with AsyncExitStack() as stack:
-        opened = open_engine(
-            args.policy,
-            model=args.policy_model,
-            template=args.policy_template,
-            options=parse_options(args.policy_option),
-        )
-        engine = await stack.enter_async_context(opened)
-        critic = await stack.enter_async_context(critic_of(args))
-        policy = Policy(engine, sampling_of(args), wording=args.wording, concurrency=args.concurrency)
+    async with open_policy(args) as policy, critic_of(args) as critic:
         yield Kit(policy, critic, plan_of(args), args)
+
+
+@asynccontextmanager
+async def open_policy(args: argparse.Namespace) -> AsyncIterator[Policy]:
+    """The policy that the options describe; its engine is closed at the end."""
+    async with open_engine(
+        args.policy, model=args.policy_model, template=args.policy_template, options=parse_options(args.policy_option)
+    ) as engine:
+        yield Policy(engine, sampling_of(args), wording=args.wording, concurrency=args.concurrency)
 
 
 def config_of_kit(kit: Kit, solutions: Sequence[Solution]) -> dict[str, Any]:

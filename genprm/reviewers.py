@@ -11,7 +11,7 @@ from genprm.errors import EngineError, EngineLost
 from genprm.policy import Policy
 from genprm.protocols.policy import Wording, feedback, read_review
 from genprm.refining import Review, Score
-from genprm.types import NO_ERROR, Critique, Rationale, Solution, StepCritique, Usage
+from genprm.types import NO_ERROR, Critique, Method, Rationale, Solution, StepCritique, Usage
 
 
 class Reviewer(Protocol):
@@ -28,7 +28,7 @@ class CriticReviewer:
     """The generative critic: step by step, with what its checks printed."""
 
     def __init__(self, critic: Critic, *, score: Score = "min", wording: Wording = "paragraph", name: str = "") -> None:
-        self.name = name or f"critic {critic.method.engine}, {critic.method.protocol}, n={critic.method.n}"
+        self.name = name or critic_name(critic.method)
         self._critic = critic
         self._score = score
         self._wording = wording
@@ -39,6 +39,11 @@ class CriticReviewer:
         async with aclosing(self._critic.critique_many([named])) as critiques:
             critique = await anext(critiques)
         return read_critique(replace(critique, solution=solution), self._score, self._wording)
+
+
+def critic_name(method: Method) -> str:
+    """What a critic with this method is called as a reviewer."""
+    return f"critic {method.engine}, {method.protocol}, n={method.n}"
 
 
 def read_critique(critique: Critique, score: Score = "min", wording: Wording = "paragraph") -> Review:

@@ -27,6 +27,7 @@ LOW = 0.75
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _SAID = re.compile(r"\s*(-?\s?)[$€£]?(\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
 _WRITTEN = re.compile(r"=|\\(?:d?frac|times|cdot|div|sqrt)\b|\d\s*[-+*/×·÷^]\s*\d")
+_CURRENCY = re.compile(r"\\?[$€£](?=\d)")
 _ANSWER = re.compile(r"\banswer\b", re.IGNORECASE)
 
 
@@ -99,7 +100,8 @@ def _fault(critique: Critique, step: StepCritique, reward: float, earlier: Seque
     text = steps[step.step]
     against = [rationale for rationale in step.rationales if rationale.verdict is False]
     cause = _cause(text, earlier)
-    kinds = Counter(_kind(critique, step.step, text, cause, r) for r in against or [Rationale(0, "ok")])
+    holds = _computations(text)
+    kinds = Counter(_kind(critique, step.step, holds, cause, r) for r in against or [Rationale(0, "ok")])
     kind, times = kinds.most_common(1)[0]
     found = _most(_found(rationale) for rationale in against)
     claimed = _claimed(text)
@@ -119,8 +121,8 @@ def _fault(critique: Critique, step: StepCritique, reward: float, earlier: Seque
     )
 
 
-def _kind(critique: Critique, at: int, text: str, cause: int | None, rationale: Rationale) -> Kind:
-    holds = _computations(text)
+def _kind(critique: Critique, at: int, holds: Sequence[bool], cause: int | None, rationale: Rationale) -> Kind:
+    text = critique.solution.steps[at]
     if cause is not None and False not in holds:
         return "carried_forward"
     if False in holds:
@@ -146,6 +148,7 @@ def _computations(text: str) -> list[bool]:
     from genprm.calculator import value_of  # reads mathematics, which takes long to import
 
     found = []
+    text = _CURRENCY.sub("", text)
     for sign in re.finditer("=", text):
         value, said = value_of(text[: sign.end()]), _SAID.match(text, sign.end())
         if value is not None and said:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,16 @@ import pytest
 
 from genprm.client import AsyncClient, Client, ServiceError
 from genprm.errors import ConfigError
-from genprm.records import to_json
+from genprm.records import from_json, to_json
 from genprm.serving.adapters import compute_score, trl_reward
 from genprm.serving.adapters.text import problem_of, response_of, solution_of
-from genprm.serving.bodies import Scored
 from genprm.serving.cache import Cache
 from genprm.serving.errors import Refusal
 from genprm.serving.limits import Clients, Gate
 from genprm.serving.options import Options
-from genprm.serving.scores import ranked, reduced
-from genprm.types import Critique, Method, Problem, Solution, StepCritique
-from tests.service import NO, ROOT, YES, events, in_process, on_socket, process, script
+from genprm.serving.scores import scored
+from genprm.types import Critique, Method, Problem, Solution, StepCritique, Votes
+from tests.service import NO, ROOT, YES, events, in_process, on_socket, process, refiner, script
 
 BODY = {"problem": "p", "solution": "Step 1: fine\n\nStep 2: odd"}
 
@@ -44,6 +44,51 @@ def test_a_critique_and_scores_and_a_rank(tmp_path: Path) -> None:
             assert answer["scores"][1]["rewards"] == pytest.approx([0.9, 0.9])
             rank = (await client.post("/v1/rank", json={"problem": "p", "candidates": ["odd", ["fine"], "odd"]})).json()
             assert (rank["best"], rank["order"]) == (1, [1, 0, 2])
+
+    asyncio.run(check())
+
+
+def test_a_choice_by_votes_of_equal_answers(tmp_path: Path) -> None:
+    """0.50 and .5 are one answer, 7 is another; without an answer there is no vote."""
+
+    async def check() -> None:
+        engine = script(tmp_path, {"when": "sure", "text": YES["text"], "p_yes": 0.99}, {"when": "odd", **NO}, YES)
+        async with in_process(engine) as (client, service):
+            texts = ["sure \\boxed{7}", "fine\n\n#### 0.50", "fine \\boxed{.5}", "no answer, odd"]
+
+            async def ranked(**how: Any) -> Any:
+                return (await client.post("/v1/rank", json={"problem": "p", "candidates": texts, **how})).json()
+
+            best, weighted = await ranked(), await ranked(way="weighted")
+            assert (best["best"], best["answers"], best["order"]) == (0, [0, 1, 1, -1], [0, 1, 2, 3])
+            assert (weighted["best"], weighted["tied"], weighted["order"]) == (1, 1, [1, 0, 2, 3])
+            calls = service.critic.engine.calls  # type: ignore[attr-defined]
+            majority = await ranked(way="majority", n=2)
+            assert (majority["best"], majority["scores"]) == (1, [])
+            assert service.critic.engine.calls == calls  # type: ignore[attr-defined]
+            texts[1:3] = ["fine", "fine"]
+            assert (await ranked(way="majority"))["best"] == 0
+            texts[0] = "sure"
+            nothing = await ranked(way="majority")
+            assert (nothing["best"], nothing["answers"], nothing["order"]) == (None, [-1] * 4, [0, 1, 2, 3])
+
+    asyncio.run(check())
+
+
+def test_an_analysis_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Kind, severity and suggestion, in the whole answer and in the stream; without asking there is none."""
+
+    async def check() -> None:
+        body = {"problem": "What are 37 loaves at 4 dollars?", "solution": ["Odd: 37 * 4 = 138 dollars."], "n": 2}
+        async with in_process(script(tmp_path, NO)) as (client, _):
+            assert "analysis" not in (await client.post("/v1/critique", json=body)).json()
+            whole = (await client.post("/v1/critique", json={**body, "analysis": True})).json()
+            (fault,) = whole["analysis"]["faults"]
+            assert (fault["kind"], fault["claimed"], fault["step"]) == ("calculation", "138", 0)
+            assert 0 < fault["severity"] <= 1
+            streamed = await client.post("/v1/critique", json={**body, "analysis": True, "stream": True})
+            assert events(streamed.text)[-1][1]["analysis"] == whole["analysis"]
+            assert from_json(json.dumps(whole), Critique).first_error == 0
 
     asyncio.run(check())
 
@@ -77,6 +122,7 @@ def test_what_was_not_judged_has_no_reward(tmp_path: Path) -> None:
         ("/v1/score", {"items": []}, "field items"),
         ("/v1/score", {"items": [{"problem": "p", "solution": ""}]}, "items[0].solution"),
         ("/v1/rank", {"problem": "p", "candidates": ["x"], "by": "luck"}, "field by"),
+        ("/v1/rank", {"problem": "p", "candidates": ["x"], "way": "luck"}, "field way"),
         ("/get_reward", {"query": ["a b"], "prompts": ["c"]}, "query[0]: its prompt is not in it"),
         ("/get_reward", {"query": ["a b"], "prompts": ["a", "b"]}, "2 prompts for 1 queries"),
         ("/v1/critique", [1], "Expected `object`"),
@@ -141,7 +187,7 @@ def test_probes_metrics_and_openapi(tmp_path: Path) -> None:
 
 def test_every_example_of_the_openapi_document_works(tmp_path: Path) -> None:
     async def check() -> None:
-        async with in_process("symbolic", direct=False) as (client, _):
+        async with in_process("symbolic", direct=False, refiner=refiner()) as (client, _):
             paths = (await client.get("/openapi.json")).json()["paths"]
             for path, route in paths.items():
                 if "post" in route:
@@ -315,14 +361,13 @@ def test_options_that_do_not_fit(wrong: dict[str, Any], said: str) -> None:
 
 
 def test_rewards_of_solutions() -> None:
-    assert reduced([0.5, 0.25], "min") == 0.25
-    assert reduced([0.5, 0.25], "last") == 0.25
-    assert reduced([0.5, 0.25], "mean") == 0.375
-    assert reduced([0.5, 0.25], "product") == 0.125
-    assert reduced([0.5, None], "min") is None
-    assert reduced([], "min") is None
-    scores = [Scored("", "ok", None, reward, []) for reward in (None, 0.0, 0.7, 0.7)]
-    assert ranked(scores) == [2, 3, 1, 0]
+    solution = Solution(Problem("p"), ("a", "b"))
+    steps = (StepCritique(0, Votes(1, 1), 0.5, True), StepCritique(1, Votes(1, 3), 0.25, False))
+    whole = Critique(solution, Method("e", "p"), "ok", 1, steps)
+    for by, reward in (("min", 0.25), ("last", 0.25), ("mean", 0.375), ("product", 0.125)):
+        assert scored(whole, by).reward == reward  # type: ignore[arg-type]
+    assert scored(replace(whole, steps=steps[:1]), "min").rewards == [0.5, None]
+    assert scored(replace(whole, outcome="no_verdict"), "min").reward is None
 
 
 # --- adapters --------------------------------------------------------------------------------------------------------
@@ -409,8 +454,8 @@ def test_trl_takes_the_reward_function(tmp_path: Path) -> None:
 def test_the_command_serves_what_the_docs_say_to_curl(tmp_path: Path) -> None:
     """Every call of curl in the docs, as it stands there but for the address."""
     calls = re.findall(r"^(curl .*?)\n(?!  )", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(calls) >= 3
-    with process("--engine", "symbolic", log=tmp_path / "log") as (url, running):
+    assert len(calls) >= 5
+    with process("--engine", "symbolic", "--policy", "nano:policy", log=tmp_path / "log") as (url, running):
         for call in calls:
             command = call.replace("http://127.0.0.1:8000", url)
             done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)

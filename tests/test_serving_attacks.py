@@ -310,7 +310,10 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
 def test_nothing_that_the_document_allows_breaks_the_server(tmp_path: Path) -> None:
     """schemathesis: requests made from the schemas, right and wrong ones; none is answered with a 5xx."""
     pytest.importorskip("schemathesis")
-    options = ["--option", "analyze=false", "--option", "verify=false", "--max-n", "4"]
+    policy = tmp_path / "policy.jsonl"
+    policy.write_text(json.dumps({"texts": ["so \\boxed{1}", "or so \\boxed{2}", ""]}))
+    options = ["--option", "analyze=false", "--option", "verify=false", "--max-n", "4", "--max-turns", "3"]
+    options += ["--policy", f"scripted:{policy}"]
     with process("--engine", script(tmp_path), *options, log=tmp_path / "log") as (url, running):
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--url", url]
         command += ["--checks", "not_a_server_error", "--max-examples", "60", "--seed", "1", "--no-color"]

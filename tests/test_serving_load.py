@@ -1,10 +1,16 @@
-"""Many at once, for some time: nothing lost, nothing crossed, nothing left hanging, nothing piled up."""
+"""Many at once, for some time: nothing lost, nothing crossed, nothing left hanging, nothing piled up.
+
+On a quiet machine ``python -m tests.test_serving_load`` measures the overhead against the plain limit of 50 ms, which
+the test widens by what a bare probe takes: it has to hold on machines that do other work, too.
+"""
 
 import asyncio
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -17,6 +23,8 @@ pytestmark = pytest.mark.slow
 DIRECT = ("--option", "analyze=false", "--option", "verify=false")
 SECONDS = float(os.environ.get("SECONDS", "6"))
 REQUESTS = int(os.environ.get("REQUESTS", "2000"))
+LIMIT_S = 0.05
+"""Of the overhead, at p99."""
 
 
 def clients(url: str, **limits: Any) -> httpx.AsyncClient:
@@ -84,6 +92,14 @@ def test_overload_is_refused_and_never_hangs(tmp_path: Path) -> None:
 
 def test_overhead_at_a_hundred_requests_a_second(tmp_path: Path) -> None:
     """p99 of what a critique takes over the engine's own time; on a busy machine, also over that of a bare probe."""
+    over, bare = overheads(tmp_path)
+    print(f"\n{figures(over, bare)}")
+    assert statistics.median(over) > 0
+    assert p99(over) < LIMIT_S + 2 * p99(bare)
+
+
+def overheads(folder: Path) -> tuple[list[float], list[float]]:
+    """Seconds over the engine's own time of each of 100 requests a second, and of 10 probes a second beside them."""
     delay_s = 0.1
 
     async def check(url: str) -> tuple[list[float], list[float]]:
@@ -107,14 +123,18 @@ def test_overhead_at_a_hundred_requests_a_second(tmp_path: Path) -> None:
             probed = asyncio.gather(*(probe(start + n / 10) for n in range(count // 10)))
             return await asked, await probed
 
-    engine = script(tmp_path, {"delay_s": delay_s, **YES})
-    with process("--engine", engine, "--in-flight", "64", *DIRECT, log=tmp_path / "log") as (url, _):
-        over, bare = asyncio.run(check(url))
-    p99, bare_p99 = (statistics.quantiles(times, n=100)[98] for times in (over, bare))
-    figures = f"p50 {1e3 * statistics.median(over):.1f} ms, p99 {1e3 * p99:.1f} ms (/healthz {1e3 * bare_p99:.1f} ms)"
-    print(f"\noverhead at 100 requests/s, {len(over)} requests: {figures}")
-    assert statistics.median(over) > 0
-    assert p99 < 0.05 + 2 * bare_p99
+    engine = script(folder, {"delay_s": delay_s, **YES})
+    with process("--engine", engine, "--in-flight", "64", *DIRECT, log=folder / "log") as (url, _):
+        return asyncio.run(check(url))
+
+
+def p99(times: list[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
+
+
+def figures(over: list[float], bare: list[float]) -> str:
+    times = f"p50 {1e3 * statistics.median(over):.1f} ms, p99 {1e3 * p99(over):.1f} ms"
+    return f"overhead at 100 requests/s, {len(over)} requests: {times} (/healthz p99 {1e3 * p99(bare):.1f} ms)"
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:
@@ -145,3 +165,12 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 def _resident_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as temporary:
+        measured = overheads(Path(temporary))
+    print(
+        figures(*measured), f"; the limit of p99 is {1e3 * LIMIT_S:.0f} ms", f"; load {os.getloadavg()[0]:.1f}", sep=""
+    )
+    sys.exit(int(p99(measured[0]) >= LIMIT_S))

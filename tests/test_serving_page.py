@@ -40,6 +40,12 @@ class Page:
         self.run("document.querySelectorAll('.chip')[arguments[0]].click()", n)
         self.run("document.getElementById('ask').requestSubmit()")
 
+    def press(self, name: str) -> None:
+        """By keyboard."""
+        from selenium.webdriver.common.keys import Keys
+
+        self.driver.find_element("id", name).send_keys(Keys.ENTER)
+
     def conclusion(self) -> str:
         self.wait("document.querySelector('.conclusion:not(.waiting), .notice')")
         return str(self.run("return document.querySelector('.conclusion, .notice').textContent"))
@@ -235,6 +241,73 @@ def test_a_revision_is_shown_as_a_difference(page: Page) -> None:
     pairs, text, none = page.driver.execute_async_script(code)
     assert pairs == [["same", "a"], ["gone", "b"], ["come", "x"], ["same", "c"], ["come", "d"]]
     assert ("removed: b" in text, "added: x" in text, none) == (True, True, 0)
+
+
+def test_a_fault_has_its_kind_and_what_to_do(page: Page) -> None:
+    page.example(1)
+    page.conclusion()
+    said = page.run("return document.querySelector('#step-3 .fault').textContent")
+    assert said.startswith("calculation severity 0.")
+    assert "Compute again" in said
+    assert page.run("return document.querySelectorAll('#step-2 .fault').length") == 0
+
+
+def test_a_refinement_of_the_shipped_models(tmp_path: Path) -> None:
+    """What is shown holds whatever the models make of it: versions, their verdicts, and which one is chosen."""
+    options = ("--engine", "nano", "--policy", "nano:policy", "--seed", "1")
+    with process(*options, log=tmp_path / "log") as (url, _), browser(url) as page:
+        page.wait("document.querySelectorAll('.chip').length > 2 && !document.getElementById('refine').hidden")
+        page.run("document.querySelectorAll('.chip')[0].click()")
+        page.press("refine")
+        page.wait("document.querySelector('.version.waiting .judged.right')", 120)  # judged while it is looked at
+        page.wait("document.querySelector('.conclusion:not(.waiting)')", 120)
+        first = page.run("return document.querySelector('#version-0').innerText")
+        assert "step 4 is wrong" in first
+        assert "What the policy is told" in first
+        signs = page.run("return [...document.querySelectorAll('#version-1 .sign')].map((e) => e.textContent)")
+        assert {"−", "+", ""} == set(signs)
+        assert page.run("return document.querySelectorAll('.version.chosen').length") == 1
+        assert page.run("return document.querySelectorAll('#version-0 li.gone, #version-0 li.come').length") == 0
+        page.run("document.querySelector('#version-1 .whole > summary').click()")
+        page.wait("document.querySelector('#version-1-step-1 .votes')")
+        page.run("document.querySelector('#version-1 .whole > summary').click()")
+        assert page.quiet()
+        page.size(1280, min(page.run("return document.documentElement.scrollHeight"), 1800))
+        page.run("scrollTo({top: 0, behavior: 'instant'})")
+        page.picture("serve-refine")
+        page.size(390, 844)
+        assert page.run("return document.documentElement.scrollWidth") == 390
+
+
+def test_text_of_a_policy_is_shown_and_not_run_and_it_may_begin_from_nothing(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.jsonl"
+    rules = [{"when": "odd", "text": f"{TAG} good \\boxed{{2}}"}, {"text": f"odd {TAG} \\boxed{{1}}"}]
+    policy.write_text("\n".join(map(json.dumps, rules)))
+    options = ("--option", "analyze=false", "--option", "verify=false", "--policy", f"scripted:{policy}")
+    engine = script(tmp_path, {"when": "odd", **NO}, YES)
+    with process("--engine", engine, *options, log=tmp_path / "log") as (url, _), browser(url) as page:
+        page.wait("!document.getElementById('refine').hidden")
+        page.run("document.getElementById('problem').value = arguments[0]", TAG)
+        page.press("refine")
+        assert page.conclusion() == "Accepted after 1 revision.Answer: 2"
+        assert "onerror" in page.run("return document.querySelector('#version-1 .come').textContent")
+        titles = "[...document.querySelectorAll('.version-head')].map((e) => e.innerText.replace(/\\s+/g, ' '))"
+        assert page.run(f"return {titles}") == [
+            "Start step 1 is wrong score 0.10",
+            "Revision 1 no error found score 0.90 Chosen",
+        ]
+        assert page.run("return document.getElementById('status').textContent") == "Accepted after 1 revision."
+        assert page.run("return document.querySelectorAll('img, #result script').length") == 0
+        assert page.run("return window.hit") is None
+        assert page.quiet()
+        page.run("document.getElementById('turns').value = 99")
+        page.press("refine")
+        assert page.run("return document.querySelectorAll('.version').length") == 2  # the browser refuses it
+
+
+def test_without_a_policy_there_is_nothing_to_refine_with(page: Page) -> None:
+    page.wait("document.getElementById('version').textContent")
+    assert page.run("return ['refine', 'refine-field'].every((id) => document.getElementById(id).hidden)")
 
 
 def test_a_key_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:

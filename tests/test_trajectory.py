@@ -53,6 +53,9 @@ def faults(steps: list[str], *wrong: StepCritique) -> tuple[Fault, ...]:
         ("It is 3 - 10 = 7.", 1, "calculation"),
         (r"It is \frac{6}{2} apples.", 1, "setup"),
         ("First 2 * 3 = 6, and then 6 * 2 = 13.", 1, "calculation"),
+        ("It took in 60 × $3 = $160.", 1, "calculation"),
+        ("It took in 60 × $3 = $180.", 1, "setup"),
+        ("So $3 + 4 = 8$.", 1, "calculation"),
         ("", 1, "logic_jump"),
     ],
 )

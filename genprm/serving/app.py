@@ -57,6 +57,8 @@ def make_app(service: Service, keys: Keys | None = None) -> ASGIApp:
 
 def _endpoint(route: Route, service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        if route.refines:
+            service.require_policy()
         body: Any = bodies.read(await request.body(), route.body)
         scope = request.scope
         asked = Asked(service, scope["genprm"]["client"], scope["genprm"], request.receive)
@@ -91,8 +93,12 @@ def _add_probes(app: FastAPI, service: Service, keyed: bool) -> None:
     @app.get("/v1/info", summary="What requests may choose, and whether a key is needed.")
     async def info() -> Response:
         defaults = {name: getattr(method, name) for name in options.settable}
-        limits = {name: getattr(options, name) for name in ("max_n", "max_steps", "max_solutions", "max_chars")}
-        return json({"version": __version__, "key": keyed, "defaults": defaults, "limits": limits})
+        limits = {
+            name: getattr(options, name) for name in ("max_n", "max_turns", "max_steps", "max_solutions", "max_chars")
+        }
+        refiner = service.refiner
+        refine = refiner and {"policy": refiner.policy.name, "turns": refiner.plan.turns, "from": refiner.plan.scope}
+        return json({"version": __version__, "key": keyed, "defaults": defaults, "limits": limits, "refine": refine})
 
 
 def _add_page(app: FastAPI) -> None:

@@ -1,7 +1,7 @@
 """What requests and answers look like. Field by field: ``docs/serving.md``."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -9,13 +9,18 @@ from msgspec import Meta, Struct
 
 from genprm import records
 from genprm.errors import InputError
+from genprm.refining import Refinement, RefinePlan, Scope
 from genprm.serving.errors import Refusal, bad_request
 from genprm.serving.options import SETTINGS, Options
 from genprm.splitting import split_steps
-from genprm.types import CritiqueOutcome, Method, Problem, Solution, Usage
+from genprm.trajectory import Analysis, analyse
+from genprm.types import Critique, CritiqueOutcome, Method, Problem, Solution, Usage
 
 By = Literal["min", "mean", "last", "product"]
 """How step rewards become the reward of a solution; min: a chain is as strong as its weakest step."""
+Way = Literal["best", "weighted", "majority"]
+"""How one of several is chosen: by its reward, by the votes of equal answers with rewards as weights, or by votes
+alone, for which nothing is judged."""
 Text = Annotated[str, Meta(description="Plain text, with LaTeX if you like.")]
 Steps = Annotated[
     str | list[str],
@@ -43,6 +48,22 @@ class CritiqueRequest(Settings, kw_only=True):
     stream: Annotated[bool, Meta(description="Answer with server-sent events: start, step …, critique or error.")] = (
         False
     )
+    analysis: Annotated[bool, Meta(description="Of each faulty step: kind, severity, suggestion.")] = False
+
+
+class RefineRequest(Settings, kw_only=True):
+    """Without a solution the policy writes the first one, too."""
+
+    problem: Text
+    solution: Steps | None = None
+    turns: Annotated[int, Meta(ge=1, le=1 << 16, description="Revisions, at most.")] | None = None
+    scope: Annotated[Scope, Meta(description="Written again: the whole, or from the faulty step on.")] | None = (
+        msgspec.field(name="from", default=None)
+    )
+    id: str = ""
+    stream: Annotated[
+        bool, Meta(description="Answer with server-sent events: start, draft, step, version …, refinement or error.")
+    ] = False
 
 
 class Item(Struct, forbid_unknown_fields=True):
@@ -62,6 +83,7 @@ class RankRequest(Settings, kw_only=True):
     problem: Text
     candidates: Annotated[list[Steps], Meta(min_length=1)]
     by: By = "min"
+    way: Way = "best"
 
 
 class RewardRequest(Struct):
@@ -85,6 +107,19 @@ class Scored(Struct):
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Analysed(Critique):
+    """A critique with what it comes to, where that was asked for."""
+
+    analysis: Analysis | None = None
+
+
+def analysed(critique: Critique) -> Analysed:
+    return Analysed(
+        **{field.name: getattr(critique, field.name) for field in fields(critique)}, analysis=analyse(critique)
+    )
+
+
 class ScoreAnswer(Struct):
     scores: list[Scored]
     method: Method
@@ -93,10 +128,15 @@ class ScoreAnswer(Struct):
 
 class RankAnswer(Struct):
     best: int | None
-    """Index of the best candidate, null where none has a reward."""
+    """Index of the best candidate, null where there is nothing to choose by."""
+    tied: int
+    """Candidates, or answers where they vote, that were as good before the tie was broken."""
     order: list[int]
-    """Indices from the best to the worst; those without a reward come last."""
+    """The chosen one, then from the best reward to the worst; those without a reward come last."""
+    answers: list[int]
+    """For each candidate the group of those with the same answer; -1 where none can be read."""
     scores: list[Scored]
+    """Empty where nothing was judged."""
     method: Method
     usage: Usage
 
@@ -150,6 +190,14 @@ def method_of(asked: Settings, method: Method, options: Options) -> Method:
     return replace(method, **chosen)
 
 
+def turns_of(asked: RefineRequest, plan: RefinePlan, options: Options) -> int:
+    """Raises Refusal (400) for more than the server allows."""
+    most = max(options.max_turns, plan.turns)
+    if (asked.turns or 1) > most:
+        raise bad_request(f"body, field turns: at most {most} revisions")
+    return asked.turns or plan.turns
+
+
 def _too_large(message: str) -> Refusal:
     return Refusal(413, "too_large", message)
 
@@ -160,8 +208,7 @@ def encode(answer: Any) -> bytes:
 
 def schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     """JSON Schemas for OpenAPI: a reference by type's name, and the components that they refer to."""
-    from genprm.types import Critique
-
-    types = (CritiqueRequest, ScoreRequest, RankRequest, RewardRequest, Critique, ScoreAnswer, RankAnswer, RewardAnswer)
+    requests = (CritiqueRequest, RefineRequest, ScoreRequest, RankRequest, RewardRequest)
+    types = (*requests, Analysed, Refinement, ScoreAnswer, RankAnswer, RewardAnswer)
     out, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     return dict(zip((t.__name__ for t in types), out, strict=True)), components

@@ -2,13 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genprm.errors import MissingExtra
+from genprm.refine_command import open_policy, plan_of
 from genprm.serving.keys import Keys, new_key
 from genprm.serving.options import Options
+
+if TYPE_CHECKING:
+    from genprm.serving.refining import Refiner
 
 
 def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -23,6 +28,9 @@ def command(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
     if args.engine.lower().startswith(("http:", "https:")):
         # A server outlives the outages of its engine: it says that the engine is away, and waits.
         args.engine_option = ["patience_s=1e9", *args.engine_option]
+    if (args.policy or "").lower().startswith(("http:", "https:")):
+        args.policy_option = ["patience_s=1e9", *args.policy_option]
+    plan_of(args)
     return _serve(args, options, keys)
 
 
@@ -41,16 +49,29 @@ async def _serve(args: argparse.Namespace, options: Options, keys: Keys | None) 
     from genprm.serving.service import Service
 
     start_log()
-    async with critic_of(args) as critic:
-        service = Service(critic, options)
+    async with critic_of(args) as critic, _refiner(args) as refiner:
+        service = Service(critic, options, refiner=refiner)
 
         def say_where(url: str) -> None:
             print(f"genprm: serving at {url}", flush=True)
-            say("serving", url=url, engine=critic.method.engine, keys=keys is not None)
+            policy = refiner and refiner.policy.name
+            say("serving", url=url, engine=critic.method.engine, policy=policy, keys=keys is not None)
 
         await serve(make_app(service, keys), service, say_where=say_where)
         say("stopped")
     return 0
+
+
+@asynccontextmanager
+async def _refiner(args: argparse.Namespace) -> AsyncIterator["Refiner | None"]:
+    """None without ``--policy``."""
+    from genprm.serving.refining import Refiner
+
+    if not args.policy:
+        yield None
+        return
+    async with open_policy(args) as policy:
+        yield Refiner(policy, plan_of(args))
 
 
 async def _made(key: str, path: str) -> int:

@@ -22,6 +22,12 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, "bad_request", message)
 
 
+def no_policy() -> Refusal:
+    return Refusal(
+        404, "no_policy", "this server has no policy, so it revises nothing; genprm serve --policy SPEC opens one"
+    )
+
+
 def busy(message: str, retry_after_s: float) -> Refusal:
     """429, with whole seconds after which asking again makes sense."""
     return Refusal(429, "too_many_requests", message, {"Retry-After": str(max(1, round(retry_after_s + 0.5)))})

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from genprm.refining import Refinement
 from genprm.sandbox.stats import Stats
 from genprm.serving.cache import Cache
 from genprm.serving.limits import Gate
@@ -30,12 +31,17 @@ class Metrics:
             registry=self.registry,
             buckets=_SECONDS,
         )
-        self._asked = self._counter("cache_lookups", "Critiques asked for: hit, miss, shared (being made).", "result")
+        self._asked = self._counter(
+            "cache_lookups", "Asked for, critiques and refinements: hit, miss, shared.", "result"
+        )
         self._made = self._counter("critiques", "Critiques made, by outcome.", "outcome")
         self._steps = self._counter("steps", "Steps judged, by verdict: right, wrong, none.", "verdict")
         self._votes = self._counter("votes", "Votes on steps: yes, no, missing.", "vote")
         self._rationales = self._counter("rationales", "Rationales sampled, by outcome.", "outcome")
         self._tokens = self._counter("tokens", "Tokens: prompt (cached: part of it), completion.", "kind")
+        self._refined = self._counter("refinements", "Refinements made, by outcome.", "outcome")
+        self._versions = self._counter("versions", "Versions of refinements, by state.", "state")
+        self._policy = self._counter("policy_tokens", "Tokens of the policy: prompt, completion.", "kind")
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
@@ -61,6 +67,14 @@ class Metrics:
             for rationale in step.rationales:
                 self._rationales.labels(rationale.outcome).inc()
 
+    def refined(self, refinement: Refinement) -> None:
+        """A refinement was made; its critiques count as such."""
+        self._refined.labels(refinement.outcome).inc()
+        for version in refinement.versions:
+            self._versions.labels(version.state).inc()
+            self._policy.labels("prompt").inc(version.usage.prompt_tokens)
+            self._policy.labels("completion").inc(version.usage.completion_tokens)
+
     def watch(self, gate: Gate, cache: Cache, sandbox: Stats) -> None:
         """Read these whenever somebody asks."""
         self.registry.register(_State(gate, cache, sandbox))
@@ -81,7 +95,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("genprm_in_flight", "Solutions being judged.", self._gate.running)
         yield GaugeMetricFamily("genprm_queue_depth", "Solutions that wait.", max(self._gate.waiting, 0))
-        yield GaugeMetricFamily("genprm_cache_entries", "Critiques kept.", len(self._cache))
+        yield GaugeMetricFamily("genprm_cache_entries", "Critiques and refinements kept.", len(self._cache))
         yield GaugeMetricFamily("genprm_cache_bytes", "Their size as JSON.", self._cache.size)
         checks = CounterMetricFamily(
             "genprm_checks", "Checks run in the sandbox, by how they ended.", labels=["status"]

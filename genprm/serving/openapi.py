@@ -44,7 +44,8 @@ def describe_route(route: "Route") -> dict[str, Any]:
     if "stream" in getattr(route.body, "__struct_fields__", ()):
         answer["text/event-stream"] = {"schema": {"type": "string"}}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    responses = {status: {"description": text, "content": error} for status, text in _REFUSALS.items()}
+    refusals = _REFUSALS | ({404: "The server has no policy."} if route.refines else {})
+    responses = {status: {"description": text, "content": error} for status, text in sorted(refusals.items())}
     return {
         "summary": route.summary,
         "openapi_extra": {"requestBody": {"required": True, "content": body}},

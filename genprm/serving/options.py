@@ -23,6 +23,8 @@ class Options:
     """Origins whose pages may call the service; none."""
     settable: tuple[str, ...] = SETTINGS
     max_n: int = 32
+    max_turns: int = 8
+    """Revisions of one refinement."""
     max_steps: int = 64
     max_solutions: int = 64
     """Solutions of one batch."""
@@ -52,7 +54,16 @@ class Options:
     """Whether problems and solutions are written to the log."""
 
     def __post_init__(self) -> None:
-        for name in ("max_n", "max_steps", "max_solutions", "max_chars", "max_body", "in_flight", "connections"):
+        for name in (
+            "max_n",
+            "max_turns",
+            "max_steps",
+            "max_solutions",
+            "max_chars",
+            "max_body",
+            "in_flight",
+            "connections",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', '-')} is at least 1, not {getattr(self, name)}")
         for name in ("deadline_s", "read_s", "key_burst"):

@@ -1,30 +1,38 @@
 """What can be asked for. A further route is a further line in ``ROUTES``."""
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
+from genprm.refining import Refinement, Version
 from genprm.serving import bodies
 from genprm.serving.adapters import openrlhf
 from genprm.serving.bodies import (
+    Analysed,
     CritiqueRequest,
     RankAnswer,
     RankRequest,
+    RefineRequest,
     RewardAnswer,
     RewardRequest,
     ScoreAnswer,
     ScoreRequest,
     Settings,
 )
+from genprm.serving.cache import Drafted, Judged
 from genprm.serving.events import Events, EventStream
 from genprm.serving.guard import digest
-from genprm.serving.scores import ranked, scored
-from genprm.serving.service import Service, failure
+from genprm.serving.refining import Job, job_of
+from genprm.serving.scores import grouped, ranked, scored
+from genprm.serving.service import Service, failure, unrefined
 from genprm.serving.waiting import Receive, while_wanted
 from genprm.types import Critique, Method, Solution, Usage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +49,21 @@ class Asked:
 
     async def critiques(self, solutions: Sequence[Solution], method: Method, deadline_s: float) -> list[Critique]:
         """All of them, for as long as the client waits. Raises Refusal."""
-        self.accept(solutions, method)
-        with self.service.gate.admit(len(solutions)):
-            work = self.service.critiques(solutions, method)
-            done = await while_wanted(work, self.receive, deadline_s, self.service.stopped)
-        self.note["tokens"] = sum(c.usage.prompt_tokens + c.usage.completion_tokens for c in done)
+        self.accept(solutions, method, len(solutions))
+        done = await self.work_for(self.service.critiques(solutions, method), len(solutions), deadline_s)
+        self.spent(_usage(done))
         return done
 
-    def accept(self, solutions: Sequence[Solution], method: Method) -> None:
-        """Write down what it is, and let the client pay. Raises Refusal (429, 503)."""
+    async def work_for(self, work: Coroutine[Any, Any, T], places: int, deadline_s: float) -> T:
+        """What ``work`` on so many solutions, which were accepted just now, comes to. Raises Refusal."""
+        with self.service.gate.admit(places):
+            return await while_wanted(work, self.receive, deadline_s, self.service.stopped)
+
+    def spent(self, usage: Usage) -> None:
+        self.note["tokens"] = usage.prompt_tokens + usage.completion_tokens
+
+    def accept(self, solutions: Sequence[Solution], method: Method, cost: int) -> None:
+        """Write down what it is, and let the client pay for ``cost`` solutions. Raises Refusal (429, 503)."""
         n_steps = sum(len(solution.steps) for solution in solutions)
         self.note.update(solutions=len(solutions), steps=n_steps, n=method.n)
         if self.service.options.log_text:
@@ -58,7 +72,7 @@ class Asked:
             self.note["problem"] = digest(solutions[0].problem.text)
         self.service.require_engine()
         self.service.gate.require_room(len(solutions))  # before it costs anything
-        self.service.clients.pay(self.client, len(solutions))
+        self.service.clients.pay(self.client, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,8 @@ class Route:
     summary: str
     answer: Callable[[Asked, Any], Awaitable[Any]]
     example: dict[str, Any]
+    refines: bool = False
+    """Whether it needs a policy."""
 
 
 async def critique(asked: Asked, body: CritiqueRequest) -> Critique | Response:
@@ -78,23 +94,69 @@ async def critique(asked: Asked, body: CritiqueRequest) -> Critique | Response:
     method = bodies.method_of(body, service.critic.method, service.options)
     solution = bodies.solution_of(body.problem, body.solution, service.options, body.id)
     if body.stream:
-        asked.accept([solution], method)
-        return EventStream(_events(service, solution, method), asked.deadline(body), service.stopped)
+        asked.accept([solution], method, 1)
+        events = _events(service, solution, method, body.analysis)
+        return EventStream(_placed(service, events), asked.deadline(body), service.stopped)
     (done,) = await asked.critiques([solution], method, asked.deadline(body))
+    return await _complete(done, body.analysis)
+
+
+async def _complete(critique: Critique, analysis: bool) -> Critique:
+    """In a thread: long texts take their time."""
+    return await asyncio.to_thread(bodies.analysed, critique) if analysis else critique
+
+
+async def _events(service: Service, solution: Solution, method: Method, analysis: bool) -> Events:
+    yield "start", {"solution": solution, "method": method}
+    async with aclosing(service.follow(solution, method)) as parts:
+        async for part in parts:
+            if not isinstance(part, Critique):
+                yield "step", part
+            elif part.failed:
+                raise failure(part)
+            else:
+                yield "critique", await _complete(part, analysis)
+
+
+async def _placed(service: Service, events: Events) -> Events:
+    """With a place in the queue, from the first event on."""
+    with service.gate.admit(1):
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+
+async def refine(asked: Asked, body: RefineRequest) -> Refinement | Response:
+    service = asked.service
+    job = job_of(body, service)
+    asked.accept([job.solution], job.method, job.cost)
+    events = _refining(service, job)
+    if body.stream:
+        return EventStream(_placed(service, events), asked.deadline(body), service.stopped)
+    done = await asked.work_for(_last(events), 1, asked.deadline(body))
+    asked.spent(done.usage)
     return done
 
 
-async def _events(service: Service, solution: Solution, method: Method) -> Events:
-    with service.gate.admit(1):
-        yield "start", {"solution": solution, "method": method}
-        async with aclosing(service.follow(solution, method)) as parts:
-            async for part in parts:
-                if not isinstance(part, Critique):
-                    yield "step", part
-                elif part.failed:
-                    raise failure(part)
-                else:
-                    yield "critique", part
+async def _refining(service: Service, job: Job) -> Events:
+    start = {"problem": job.solution.problem, "policy": job.refiner.policy.name}
+    yield "start", {**start, "plan": job.plan, "method": job.method}
+    async with aclosing(service.refining(job)) as parts:
+        async for part in parts:
+            if isinstance(part, Refinement) and part.failed:
+                raise unrefined(part)
+            yield _NAMES[type(part)], part
+
+
+_NAMES: dict[type, str] = {Drafted: "draft", Judged: "step", Version: "version", Refinement: "refinement"}
+
+
+async def _last(events: Events) -> Refinement:
+    async with aclosing(events):
+        async for _, record in events:
+            if isinstance(record, Refinement):
+                return record
+    raise AssertionError("what is followed ends in a refinement")
 
 
 async def score(asked: Asked, body: ScoreRequest) -> ScoreAnswer:
@@ -108,11 +170,18 @@ async def rank(asked: Asked, body: RankRequest) -> RankAnswer:
     options = asked.service.options
     method = bodies.method_of(body, asked.service.critic.method, options)
     items = [bodies.Item(body.problem, candidate, str(n)) for n, candidate in enumerate(body.candidates)]
-    done = await asked.critiques(bodies.solutions_of(items, options), method, asked.deadline(body))
-    scores = [scored(critique, body.by) for critique in done]
-    order = ranked(scores)
-    best = order[0] if scores[order[0]].reward is not None else None
-    return RankAnswer(best, order, scores, method, _usage(done))
+    solutions = bodies.solutions_of(items, options)
+    asked.accept(solutions, method, 1 if body.way == "majority" else len(solutions))
+    work = _ranked(asked.service, solutions, method, body)
+    answer = await asked.work_for(work, len(solutions), asked.deadline(body))
+    asked.spent(answer.usage)
+    return answer
+
+
+async def _ranked(service: Service, solutions: Sequence[Solution], method: Method, body: RankRequest) -> RankAnswer:
+    done = [] if body.way == "majority" else await service.critiques(solutions, method)
+    candidates = await grouped(solutions, service.comparer)
+    return ranked(candidates, done, body.by, body.way, method)
 
 
 async def reward(asked: Asked, body: RewardRequest) -> RewardAnswer:
@@ -133,10 +202,19 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/v1/critique",
         CritiqueRequest,
-        Critique,
+        Analysed,
         "Critique a solution step by step, and run the checks; with stream: true as server-sent events.",
         critique,
         {"problem": PROBLEM, "solution": SOLUTION, "n": 1},
+    ),
+    Route(
+        "/v1/refine",
+        RefineRequest,
+        Refinement,
+        "Critique and revision in turn, where the server has a policy; with stream: true as server-sent events.",
+        refine,
+        {"problem": PROBLEM, "solution": SOLUTION, "turns": 2, "n": 1},
+        refines=True,
     ),
     Route(
         "/v1/score",

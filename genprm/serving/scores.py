@@ -1,41 +1,41 @@
-"""Step rewards to the reward of a solution, and solutions to an order."""
+"""Step rewards to the reward of a solution, and one of several solutions: with the rules of ``genprm.rank``."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from genprm.serving.bodies import By, Scored
-from genprm.types import Critique
+from genprm.answers import final_answer
+from genprm.candidates import Candidate, Group
+from genprm.comparing import Comparer
+from genprm.rank import Ranked, aggregate, choices, compared
+from genprm.scorers.critic import to_scores
+from genprm.serving.bodies import By, RankAnswer, Scored, Way
+from genprm.types import Critique, Method, Solution, Usage
 
 
 def scored(critique: Critique, by: By) -> Scored:
     """The scores of a critique, without its text."""
-    given = {step.step: step.reward for step in critique.steps}
-    rewards = [given.get(step) for step in range(len(critique.solution.steps))]
-    judged = [step.reward for step in critique.steps]
-    whole = None if critique.failed else reduced(judged, by)
+    scores = to_scores(critique)
+    whole, rewards = aggregate(scores, by), list(scores.steps)
     return Scored(critique.solution.id, critique.outcome, critique.first_error, whole, rewards, critique.error)
 
 
-def reduced(rewards: Sequence[float | None], by: By) -> float | None:
-    """The reward of a solution, in [0, 1]; None where a step of those that were judged has none."""
-    known = [reward for reward in rewards if reward is not None]
-    if not known or len(known) < len(rewards):
-        return None
-    match by:
-        case "min":
-            return min(known)
-        case "mean":
-            return sum(known) / len(known)
-        case "last":
-            return known[-1]
-        case "product":
-            return math.prod(known)
+async def grouped(solutions: Sequence[Solution], comparer: Comparer) -> Ranked:
+    """Candidates for one problem, and which of their answers are the same. Nobody has scored them yet."""
+    candidates = (Candidate(solution, final_answer("\n\n".join(solution.steps))) for solution in solutions)
+    return await compared(Group("", solutions[0].problem, tuple(candidates)), comparer)
 
 
-def ranked(scores: Sequence[Scored]) -> list[int]:
-    """Indices from the best to the worst, ties as they came, those without a reward last."""
-    return sorted(
-        range(len(scores)),
-        key=lambda i: -math.inf if scores[i].reward is None else scores[i].reward or 0.0,
-        reverse=True,
-    )
+def ranked(candidates: Ranked, critiques: Sequence[Critique], by: By, way: Way, method: Method) -> RankAnswer:
+    """Which is chosen. ``critiques``: of each candidate; empty for ``majority``."""
+    scores = [scored(critique, by) for critique in critiques]
+    rewards = [score.reward for score in scores] or [None] * len(candidates.answers)
+    judged = replace(candidates, scores=tuple(map(to_scores, critiques)))
+    choice = choices(judged, by)[way]
+    order = sorted(range(len(rewards)), key=lambda i: (i != choice.index, -_or_least(rewards[i])))
+    usage = sum((critique.usage for critique in critiques), Usage())
+    return RankAnswer(choice.index, choice.tied, order, list(candidates.answers), scores, method, usage)
+
+
+def _or_least(reward: float | None) -> float:
+    return -math.inf if reward is None else reward

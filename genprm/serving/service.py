@@ -3,30 +3,42 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from genprm import records
+from genprm.comparing import Comparer
 from genprm.critic import Critic
+from genprm.engines.base import Engine
 from genprm.flight import cancelled
+from genprm.refining import Refinement
 from genprm.serving.cache import Cache, Flight, Part, Parts
-from genprm.serving.errors import Refusal, engine_failed
+from genprm.serving.errors import Refusal, engine_failed, no_policy
 from genprm.serving.limits import Clients, Gate
 from genprm.serving.metrics import Metrics
 from genprm.serving.options import Options
+from genprm.serving.refining import Job, Refiner, refined
+from genprm.serving.refining import Part as RefinePart
 from genprm.types import Critique, Method, Solution
 
 _AWAY_S = 2.0
 """An engine that has been away for longer is not waited for."""
 _MOST_METHODS = 256
+_COMPARING_S = 2.0
+"""CPU seconds that the comparison of two answers may take."""
+P = TypeVar("P")
 
 
 class Service:
-    """Critiques for many at once. One event loop; the critic stays its owner's."""
+    """Critiques and refinements for many at once. One event loop; critic and policy stay their owner's."""
 
-    def __init__(self, critic: Critic, options: Options, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, critic: Critic, options: Options, metrics: Metrics | None = None, refiner: Refiner | None = None
+    ) -> None:
         self.critic = critic
+        self.refiner = refiner
         self.options = options
         self.gate = Gate(options.in_flight, options.queue)
         self.clients = Clients(options.key_rate, options.key_burst, options.key_in_flight)
@@ -37,37 +49,49 @@ class Service:
         """New requests are refused."""
         self.stopped = asyncio.Event()
         """Requests that still run are ended."""
+        self.comparer = Comparer(limit_s=_COMPARING_S)
         self._critics: OrderedDict[Method, Critic] = OrderedDict()
-        self._flights: dict[bytes, Flight] = {}
-
-    @property
-    def away_s(self) -> float:
-        """For how many seconds the engine has been away, where it knows."""
-        return float(getattr(self.critic.engine, "away_s", 0.0))
+        self._flights: dict[bytes, Flight[Any]] = {}
 
     def require_engine(self) -> None:
-        """Raises Refusal (503) while the engine is away."""
-        if self.away_s > _AWAY_S:
-            message = f"the engine has not answered for {self.away_s:.0f} s; it is asked again and again"
-            raise Refusal(503, "engine_away", message, {"Retry-After": "5"})
+        """Raises Refusal (503) while the critic's engine is away."""
+        _require_there(self.critic.engine, "engine")
+
+    def require_policy(self) -> None:
+        """Raises Refusal (404, 503) where there is no policy, and while its engine is away."""
+        if self.refiner is None:
+            raise no_policy()
+        _require_there(self.refiner.policy.engine, "policy's engine")
 
     async def follow(self, solution: Solution, method: Method) -> AsyncGenerator[Part, None]:
         """Step critiques as they are judged, the critique at the end: from the cache, or from whoever asked first."""
         bare = replace(solution, id="", source="")  # which seeds depend on: what is the same is judged once
-        key = _key(bare, method)
-        if (kept := self.cache.get(key)) is not None:
+        key = _key((solution.problem.text, solution.steps, method))
+        kept = self.cache.get(key)
+        if isinstance(kept, Critique):
             self.metrics.asked("hit")
             for step in kept.steps:
                 yield step
             yield replace(kept, solution=solution)
             return
-        flight = self._flights.get(key)
-        self.metrics.asked("miss" if flight is None else "shared")
-        if flight is None:
-            flight = self._flights[key] = Flight(self._judged(bare, method, key), lambda done: self._landed(key, done))
-        async with aclosing(flight.follow()) as parts:
+        async with aclosing(self._flown(key, lambda: self._judged(bare, method, key))) as parts:
             async for part in parts:
                 yield replace(part, solution=solution) if isinstance(part, Critique) else part
+
+    async def refining(self, job: Job) -> AsyncGenerator[RefinePart, None]:
+        """A refinement, part by part, the whole at the end: as :meth:`follow`. Raises Refusal."""
+        key = _key(job.content)
+        kept = self.cache.get(key)
+        if isinstance(kept, Refinement):
+            self.metrics.asked("hit")
+            for version in kept.versions:
+                yield version
+            yield replace(kept, id=job.solution.id)
+            return
+        bare = replace(job, solution=replace(job.solution, id=""))
+        async with aclosing(self._flown(key, lambda: self._refined(bare, key))) as parts:
+            async for one in parts:
+                yield replace(one, id=job.solution.id) if isinstance(one, Refinement) else one
 
     async def critique(self, solution: Solution, method: Method) -> Critique:
         """One critique; failures are in it."""
@@ -92,6 +116,26 @@ class Service:
         """Give up what is still being made."""
         flights = list(self._flights.values())
         await cancelled([flight.task for flight in flights])
+        await self.comparer.close()
+
+    async def _flown(self, key: bytes, parts: Callable[[], AsyncGenerator[P, None]]) -> AsyncGenerator[P, None]:
+        """What is in the making under ``key``, or is begun now."""
+        flight: Flight[P] | None = self._flights.get(key)
+        self.metrics.asked("miss" if flight is None else "shared")
+        if flight is None:
+            flight = self._flights[key] = Flight(parts(), lambda done: self._landed(key, done))
+        async with aclosing(flight.follow()) as followed:
+            async for part in followed:
+                yield part
+
+    async def _refined(self, job: Job, key: bytes) -> AsyncGenerator[RefinePart, None]:
+        async with aclosing(refined(job, self)) as parts:
+            async for part in parts:
+                if isinstance(part, Refinement):
+                    self.metrics.refined(part)
+                    if not part.failed and job.method.seed is not None:
+                        self.cache.put(key, part)
+                yield part
 
     async def _judged(self, solution: Solution, method: Method, key: bytes) -> Parts:
         async with self.gate.slot():
@@ -111,7 +155,7 @@ class Service:
         if not critique.failed and critique.method.seed is not None:
             self.cache.put(key, critique)
 
-    def _landed(self, key: bytes, flight: Flight) -> None:
+    def _landed(self, key: bytes, flight: Flight[Any]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
@@ -133,6 +177,21 @@ def failure(critique: Critique) -> Refusal:
     return Refusal(500, "failed", f"the critique broke off: {critique.error}")
 
 
-def _key(solution: Solution, method: Method) -> bytes:
-    """Content, engine and settings."""
-    return hashlib.blake2b(records.to_json((solution.problem.text, solution.steps, method)), digest_size=16).digest()
+def unrefined(refinement: Refinement) -> Refusal:
+    """What a request is told where an engine failed on the way."""
+    last = refinement.versions[-1]
+    if last.review is not None and last.review.critique is not None:
+        return failure(last.review.critique)
+    return engine_failed(last.error)
+
+
+def _require_there(engine: Engine, what: str) -> None:
+    away_s = float(getattr(engine, "away_s", 0.0))  # where it knows
+    if away_s > _AWAY_S:
+        message = f"the {what} has not answered for {away_s:.0f} s; it is asked again and again"
+        raise Refusal(503, "engine_away", message, {"Retry-After": "5"})
+
+
+def _key(content: tuple[object, ...]) -> bytes:
+    """Of content, engine and settings."""
+    return hashlib.blake2b(records.to_json(content), digest_size=16).digest()

@@ -1,6 +1,7 @@
-// The live page: asks for a critique, and shows it as it comes.
+// The live page: asks for a critique or a refinement, and shows it as it comes.
 
-import { critiqueView, make } from "./common.js";
+import { critiqueView, make, WORDS } from "./common.js";
+import { refinementView } from "./refine.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("ask");
@@ -11,7 +12,10 @@ start();
 async function start() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    run();
+    run(CRITIQUE);
+  });
+  $("refine").addEventListener("click", () => {
+    if (["problem", "n", "turns"].every((name) => $(name).reportValidity())) run(REFINE);
   });
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
@@ -36,6 +40,12 @@ function settle(info) {
   $("n").max = Math.max(info.limits.max_n, info.defaults.n ?? 1);
   $("n").value = Math.min(4, $("n").max);
   $("stop").checked = info.defaults.stop_at_first_error ?? false;
+  if (info.refine) {
+    for (const name of ["refine-field", "refine", "fresh-hint"]) $(name).hidden = false;
+    $("turns").max = Math.max(info.limits.max_turns, info.refine.turns);
+    $("turns").value = info.refine.turns;
+    $("keep").checked = info.refine.from === "error";
+  }
   $("version").textContent = `genprm ${info.version}`;
 }
 
@@ -52,8 +62,8 @@ function offer(examples) {
   }
 }
 
-function request() {
-  const body = { problem: $("problem").value, solution: $("solution").value, stream: true };
+function request(more) {
+  const body = { problem: $("problem").value, solution: $("solution").value, stream: true, ...more };
   if (!$("n-field").hidden) body.n = $("n").valueAsNumber;
   if (!$("stop-field").hidden) body.stop_at_first_error = $("stop").checked;
   const headers = { "Content-Type": "application/json" };
@@ -61,27 +71,53 @@ function request() {
   return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
-async function run() {
-  if (!form.reportValidity()) return;
+// What can be asked for: its route, what it adds to the body, the view of what comes, and the event that ends it.
+const CRITIQUE = {
+  path: "/v1/critique",
+  more: () => ({ analysis: true }),
+  view: ({ solution }) => {
+    const view = critiqueView(solution);
+    return {
+      ...view,
+      step(judged) {
+        view.step(judged);
+        return `Step ${judged.step + 1}: ${WORDS[judged.correct]}.`;
+      },
+      critique(whole) {
+        view.end(whole);
+        return view.element.querySelector(".verdict").textContent;
+      },
+    };
+  },
+  end: "critique",
+};
+const REFINE = {
+  path: "/v1/refine",
+  more: () => ({
+    solution: $("solution").value.trim() ? $("solution").value : null,
+    turns: $("turns").valueAsNumber,
+    from: $("keep").checked ? "error" : "whole",
+  }),
+  view: refinementView,
+  end: "refinement",
+};
+
+async function run(kind) {
   running?.abort();
   const mine = (running = new AbortController());
   busy(true);
   let view = null;
+  let ended = false;
   try {
-    const answer = await fetch("/v1/critique", { ...request(), signal: mine.signal });
+    const answer = await fetch(kind.path, { ...request(kind.more()), signal: mine.signal });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
     for await (const [name, data] of events(answer.body)) {
-      if (name === "start") view = show(data.solution);
-      else if (name === "step") {
-        view.step(data);
-        say(`Step ${data.step + 1}: ${{ true: "right", false: "wrong", null: "no verdict" }[data.correct]}.`);
-      } else if (name === "critique") {
-        view.end(data);
-        say($("result").querySelector(".verdict").textContent);
-        view = null;
-      } else if (name === "error") throw new Error(data.error.message);
+      if (name === "start") view = show(kind.view(data));
+      else if (name === "error") throw new Error(data.error.message);
+      else say(view[name]?.(data));
+      ended ||= name === kind.end;
     }
-    if (view) throw new Error("the answer broke off before its end");
+    if (!ended) throw new Error("the answer broke off before its end");
   } catch (error) {
     if (running === mine) fail(view, error.name === "AbortError" ? "Cancelled." : sentence(error.message));
   } finally {
@@ -109,8 +145,7 @@ async function* events(stream) {
   }
 }
 
-function show(solution) {
-  const view = critiqueView(solution);
+function show(view) {
   $("result").replaceChildren(view.element);
   if (matchMedia("(max-width: 60rem)").matches) $("result").scrollIntoView({ block: "start" });
   return view;
@@ -123,13 +158,13 @@ function fail(view, message) {
 }
 
 function busy(is) {
-  $("go").disabled = is;
+  $("go").disabled = $("refine").disabled = is;
   $("cancel").hidden = !is;
   $("result").setAttribute("aria-busy", String(is));
 }
 
 function say(text) {
-  $("status").textContent = text;
+  if (text) $("status").textContent = text;
 }
 
 function sentence(text) {

@@ -4,7 +4,7 @@ import { renderMath } from "./math.js";
 
 const FORMULA = /\\\$|\$\$([^]+?)\$\$|\\\[([^]+?)\\\]|\\\(([^]+?)\\\)|(\\begin\{(align|aligned|equation|gather|cases|[pbvB]?matrix|array)\*?\}[^]+?\\end\{\5\*?\})|\$(?!\s)((?:\\.|[^$\\\n]){0,2000}?(?:\\.|[^\s$\\]))\$(?!\d)|\\boxed\{([^{}\n]*)\}|`([^`\n]+)`|\*\*([^*\n]+)\*\*/g;
 const PYTHON = /(#[^\n]*)|("""[^]*?"""|'''[^]*?'''|[rbf]?"(?:\\.|[^"\\\n])*"|[rbf]?'(?:\\.|[^'\\\n])*')|\b(and|as|assert|break|class|continue|def|del|elif|else|except|finally|for|from|if|import|in|is|lambda|not|or|pass|print|raise|return|try|while|with|None|True|False)\b|\b(\d[\d_.eE]*)\b/g;
-const WORDS = { true: "right", false: "wrong", null: "no verdict" };
+export const WORDS = { true: "right", false: "wrong", null: "no verdict" };
 
 /** An element with its class, and children: nodes, or text. */
 export function make(name, kind, ...children) {
@@ -60,8 +60,8 @@ export function renderCode(source) {
  *
  * `element`; `step(stepCritique)`; `end(critique)`; `broken(message)`. Steps are numbered from 1 here.
  */
-export function critiqueView(solution, { full = false, heading = "h3" } = {}) {
-  const cards = solution.steps.map((text, index) => stepCard(text, index, heading));
+export function critiqueView(solution, { full = false, heading = "h3", prefix = "" } = {}) {
+  const cards = solution.steps.map((text, index) => stepCard(text, index, heading, prefix));
   const conclusion = make("div", "conclusion waiting", make("p", "verdict", "Reading …"));
   const list = make("ol", "steps", ...cards.map((card) => card.element));
   const made = make("p", "made");
@@ -71,8 +71,9 @@ export function critiqueView(solution, { full = false, heading = "h3" } = {}) {
     step: (judged) => cards[judged.step]?.judge(judged, full),
     end(critique) {
       critique.steps.forEach((judged) => cards[judged.step]?.judge(judged, full));
+      critique.analysis?.faults.forEach((fault) => cards[fault.step]?.diagnose(fault));
       cards.forEach((card, index) => card.close(critique, index));
-      conclude(conclusion, critique);
+      conclude(conclusion, critique, prefix);
       const label = critique.solution.first_error;
       made.textContent = (label === null || label === undefined ? "" : `Label: ${place(label)}. `) + madeBy(critique);
       critique.judgements.forEach((rationale) => made.before(rationaleBox(rationale, full)));
@@ -92,7 +93,7 @@ export function renderCritique(critique, options) {
   return view.element;
 }
 
-function stepCard(text, index, heading) {
+function stepCard(text, index, heading, prefix) {
   const state = make("span", "state", "…");
   const votes = make("span", "votes");
   const mark = make("span", "first-error", "First error");
@@ -101,9 +102,12 @@ function stepCard(text, index, heading) {
   const head = make("header", "step-head", title, state, votes, mark);
   const evidence = make("div", "evidence");
   const box = make("li", "step waiting", head, richText(unmarked(text, index), "prose step-text"), evidence);
-  box.id = `step-${index + 1}`;
+  box.id = `${prefix}step-${index + 1}`;
   return {
     element: box,
+    diagnose(fault) {
+      evidence.prepend(faultBox(fault));
+    },
     judge(judged, full) {
       box.className = `step ${judged.correct === null ? "unknown" : judged.correct ? "right" : "wrong"}`;
       state.textContent = WORDS[judged.correct];
@@ -124,8 +128,17 @@ function stepCard(text, index, heading) {
   };
 }
 
+/** Of a faulty step: its kind, how bad it is, what to do, and why not to rely on that. */
+function faultBox(fault) {
+  const kind = make("span", "kind", fault.kind.replace("_", " "));
+  const box = make("div", "fault", make("p", "", kind, ` severity ${fault.severity.toFixed(2)}`));
+  box.append(make("p", "suggestion", fault.suggestion));
+  if (fault.warning) box.append(make("p", "warning", `Not sure: ${fault.warning}.`));
+  return box;
+}
+
 /** A step without the "Step 3:" that its title says already. */
-function unmarked(text, index) {
+export function unmarked(text, index) {
   const found = /^\s*(?:#+\s*)?(?:\*\*)?(?:step|paragraph)\s+(\d+)(?:\*\*)?\s*[:.)](?:\*\*)?\s+/i.exec(text);
   return found && Number(found[1]) === index + 1 ? text.slice(found[0].length) : text;
 }
@@ -144,7 +157,8 @@ function voteMarks(judged) {
   return [dots, make("span", "numbers", `${said} · ${reward}`)];
 }
 
-function evidenceOf(judged, full) {
+/** Why a step is right or wrong: its rationales, those that disagree apart. */
+export function evidenceOf(judged, full) {
   const ranked = [...judged.rationales].sort((a, b) => support(b, judged.correct) - support(a, judged.correct));
   if (!ranked.length) return [];
   const [best, ...others] = ranked;
@@ -198,7 +212,7 @@ function checkBox(check) {
   return box;
 }
 
-function conclude(box, critique) {
+function conclude(box, critique, prefix) {
   const first = critique.first_error;
   box.className = `conclusion ${first === null ? "unknown" : first < 0 ? "right" : "wrong"}`;
   const line = make("p", "verdict");
@@ -206,7 +220,7 @@ function conclude(box, critique) {
   else if (first < 0) line.append("No error found.");
   else {
     const link = make("a", "", `step ${first + 1}`);
-    link.href = `#step-${first + 1}`;
+    link.href = `#${prefix}step-${first + 1}`;
     line.append("First error: ", link, ".");
   }
   box.replaceChildren(line, ...(critique.error ? [make("p", "reason", critique.error)] : []));
@@ -225,15 +239,22 @@ function place(index) {
   return index < 0 ? "no error" : `step ${index + 1}`;
 }
 
-/** Two lists of steps, before and after, as one: what stayed, what went, what came (a longest common subsequence). */
-export function renderDiff(before, after) {
+/**
+ * Two lists of steps, before and after, as one: what stayed, what went, what came (a longest common subsequence).
+ *
+ * `decorate(item, index)` is given the list item of each step of `after`.
+ */
+export function renderDiff(before, after, decorate = () => {}) {
   const list = make("ol", "diff");
+  let at = 0;
   for (const [kind, text] of diff(before, after)) {
     const sign = { same: "", gone: "−", come: "+" }[kind];
     const said = { same: "", gone: "removed: ", come: "added: " }[kind];
     const mark = make("span", "sign", sign);
     mark.setAttribute("aria-hidden", "true");
-    list.append(make("li", kind, mark, make("span", "visually-hidden", said), richText(text)));
+    const item = make("li", kind, mark, make("span", "visually-hidden", said), richText(text));
+    if (kind !== "gone") decorate(item, at++);
+    list.append(item);
   }
   return list;
 }
