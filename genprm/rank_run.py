@@ -51,7 +51,7 @@ async def scored(
     groups: Sequence[Group], scorer: Scorer, run: Run, *, retry_failed: bool = False
 ) -> list[tuple[Scores, ...]]:
     """What the scorer says of each problem's candidates; what the run holds is not scored again."""
-    done = {line.id: line.scores for line in run.read(Line) if line.scorer == scorer.name}
+    done = _scores(run, scorer.name)
     if retry_failed:
         done = {name: some for name, some in done.items() if not any(scores.error for scores in some)}
     waiting = [group for group in groups if group.id not in done]
@@ -63,6 +63,17 @@ async def scored(
                 run.append(Line(group.id, scorer.name, scores=found))
                 tick()
     return [done[group.id] for group in groups]
+
+
+def _scores(run: Run, scorer: str) -> dict[str, tuple[Scores, ...]]:
+    """By problem. Scores of candidates that were sampled again since are of other texts."""
+    done: dict[str, tuple[Scores, ...]] = {}
+    for line in run.read(Line):
+        if not line.scorer:
+            done.pop(line.id, None)
+        elif line.scorer == scorer:
+            done[line.id] = line.scores
+    return done
 
 
 async def all_compared(groups: Sequence[Group]) -> list[Ranked]:

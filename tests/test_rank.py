@@ -211,6 +211,22 @@ def test_a_policy_that_repeats_itself_and_one_that_says_nothing(
         assert one.tied == (1 if answer else 0)
 
 
+def test_scores_of_candidates_that_were_sampled_again_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The policy fails on a candidate; when it is asked again, all of them may have other texts."""
+    source = write(tmp_path / "p.jsonl", [{"problem": "What is 2 + 3?", "answer": "5"}])
+    script, scorer = tmp_path / "s.json", "critic:symbolic,sandbox_level=process"
+    words = [source, "--policy", f"scripted:{script}", "-n", 2, "--run", tmp_path / "run", "--scorer", scorer]
+    script.write_text(json.dumps({"error": "no power"}))
+    code, (one,) = run(capsys, *words)
+    assert (code, one.index, one.scores) == (1, None, (None, None))
+    script.write_text(json.dumps({"text": "2 + 3 = 5\n\nSo \\boxed{5}"}))
+    code, (one,) = run(capsys, *words)
+    assert (code, one.index) == (0, 0)
+    assert None not in one.scores
+
+
 def test_weights_need_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rank", str(write(tmp_path / "c.jsonl", ROWS)), "--weighted"]) == 2
     assert "--scorer" in capsys.readouterr().err
