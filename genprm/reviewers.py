@@ -27,7 +27,9 @@ class Reviewer(Protocol):
 class CriticReviewer:
     """The generative critic: step by step, with what its checks printed."""
 
-    def __init__(self, critic: Critic, *, score: Score = "progress", wording: Wording = "paragraph", name: str = "") -> None:
+    def __init__(
+        self, critic: Critic, *, score: Score = "progress", wording: Wording = "paragraph", name: str = ""
+    ) -> None:
         self.name = name or f"critic {critic.method.engine}, {critic.method.protocol}, n={critic.method.n}"
         self._critic = critic
         self._score = score

@@ -129,7 +129,7 @@ class Renderer:
         if prompt.seam and text.startswith(prompt.seam.text):
             ids, at = prompt.seam.ids, len(prompt.seam.text)
         for start, end in pairwise([at, *(cut for cut in _cuts(text, prompt.pieces) if cut > at), len(text)]):
-            within = [(max(first, start) - start, last - start) for first, last in spelt if first < end and last > start]
+            within = [(max(at, start) - start, to - start) for at, to in spelt if at < end and start < to]
             ids += tuple(self._encode(text[start:end], within))
         if len(ids) + max_tokens > window:
             raise PromptTooLong(f"{len(ids)} tokens and {max_tokens} more do not fit the model's window of {window}")
