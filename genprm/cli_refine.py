@@ -31,7 +31,11 @@ def refining(parser: argparse.ArgumentParser) -> None:
         help="of a solution: the share of its steps before the first error (default), or of the rewards of all steps",
     )
     plan.add_argument(
-        "--margin", type=float, default=0.0, metavar="X", help="a version leads only when better by more (default: 0)"
+        "--margin",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="a version leads only when it is accepted, or better by more (default: %(default)s)",
     )
     plan.add_argument(
         "--tries", type=int, default=2, metavar="N", help="drafts a turn until one is new (default: %(default)s)"

@@ -144,8 +144,9 @@ class _Work:
 
 
 def _better(review: Review, before: Review | None, margin: float) -> bool:
-    """Whether a later version takes the lead. Without scores on both sides it does: nobody can compare them."""
-    if before is None or before.score is None:
+    """Whether a later version takes the lead. One that is accepted does, and so does any over one without a score:
+    nobody can compare them."""
+    if review.accepted or before is None or before.score is None:
         return True
     return review.score is not None and review.score > before.score + margin
 

@@ -35,8 +35,9 @@ class RefinePlan:
     scope: Scope = "whole"
     base: Base = "best"
     score: Score = "progress"
-    margin: float = 0.0
-    """A later version leads only when its score is better by more than this."""
+    margin: float = 0.01
+    """A later version leads only when it is accepted, or its score is better by more than this: two that go wrong at
+    the same step differ by noise, and where the critic errs the earlier one is the more likely to be right."""
     tries: int = 2
     """Drafts that are asked for in a turn until one can be read and is new."""
 

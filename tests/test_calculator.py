@@ -109,7 +109,8 @@ def test_an_opening_is_gone_on_from() -> None:
 class Watched:
     """An engine whose prompts are kept."""
 
-    name, protocols = "watched", None
+    name = "watched"
+    protocols: frozenset[str] | None = None
 
     def __init__(self, *texts: str) -> None:
         self.asked: list[Prompt] = []

@@ -18,7 +18,7 @@ from genprm.protocols import make_protocol
 from genprm.protocols.policy import REVIEW, feedback, read_review, revise
 from genprm.records import from_json, to_json
 from genprm.refine import majority, refine, resample
-from genprm.refining import Draft, Refinement, RefinePlan, Version, changes
+from genprm.refining import Draft, Refinement, RefinePlan, Review, Version, changes
 from genprm.reviewers import CriticReviewer, Reviewer, SelfReviewer, read_critique, score_of
 from genprm.sandbox import Sandbox
 from genprm.sandbox.result import Result
@@ -43,6 +43,10 @@ PROBLEM = Problem("What is 6 times 7?", "42")
 WRONG, BETTER, RIGHT = "6 + 7 = 13.\n\n\\boxed{13}", "6 * 7 = 41.\n\n\\boxed{41}", "6 * 7 = 42.\n\n\\boxed{42}"
 JUDGE = [Rule("\\boxed{-1}", when="= 42"), Rule("\\boxed{0}")]
 """A critic who knows one thing."""
+
+
+def judged_review(score: float, first_error: int) -> Review:
+    return Review(first_error == NO_ERROR, first_error, "Mend it.", score)
 
 
 def solution(text: str) -> Solution:
@@ -173,7 +177,8 @@ def test_an_engine_that_fails_after_an_empty_draft_has_failed() -> None:
     policy = ScriptedEngine([Rule(""), Rule("")], "policy")
 
     class Failing:
-        name, protocols = "failing", None
+        name = "failing"
+        protocols: frozenset[str] | None = None
 
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
             if policy.calls >= 2:
@@ -274,6 +279,26 @@ def test_scores_of_solutions() -> None:
     assert score_of([0.5, None, 1.0], "mean") == 0.75
     assert score_of([0.5, 0.5], "product") == 0.25
     assert score_of([None], "min") is None
+
+
+LEADS = [
+    (judged_review(0.5, 1), judged_review(0.5 + 1e-5, 1), False),
+    (judged_review(0.5, 1), judged_review(0.56, 1), True),
+    (judged_review(0.99, 1), judged_review(0.2, NO_ERROR), True),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "leads"), LEADS)
+def test_noise_does_not_lead_and_what_is_accepted_does(before: Review, after: Review, leads: bool) -> None:
+    class Told:
+        name = "told"
+
+        async def review(self, made: Solution, turn: int) -> Review:
+            return after if turn else before
+
+    policy = Policy(ScriptedEngine([Rule(BETTER)], "policy"), Sampling(max_tokens=200, seed=0))
+    found = asyncio.run(refine(PROBLEM, solution(WRONG), policy, Told(), RefinePlan(turns=1), "p"))
+    assert (found.chosen is found.versions[1]) == leads
 
 
 def judged(*rewards: float, first_error: int | None) -> Critique:

@@ -114,6 +114,7 @@ def test_the_policy_reads_a_prefix_in_the_tokens_that_it_was_trained_on() -> Non
 
     async def run() -> int:
         engine = await Watched.load("policy")
+        assert isinstance(engine, Watched)
         try:
             return sum([await check(engine, problem, seed) for seed, problem in enumerate(problems)])
         finally:
