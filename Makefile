@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test slow lint fix clean nano policy
+.PHONY: demo test slow lint fix clean nano policy answers
 
 demo: .venv/core  ## critique a wrong solution: names the wrong step, shows the check that proves it
 	$(BIN)/genprm critique examples/savings.md -n 8
@@ -64,6 +64,60 @@ policy: .venv/train  ## the shipped policy and two weaker ones: half an hour on 
 	$(TRAIN_POLICY) --new small --updates 1600 --output $(POLICY)/strong
 	$(TRAIN_POLICY) --new mini --updates 700 --output $(POLICY)/middle
 	$(TRAIN_POLICY) --new micro --updates 300 --output $(POLICY)/weak
+
+# --- what a verifier gets out of its policy -------------------------------------------------------------------------
+# All figures of docs/refine.md, rank.md, heads.md and search.md on problems that no model has seen: an hour and a half on
+# two cores, less with make -j2. A step that was stopped goes on with the same command; one whose report is there is done.
+# GSM8K=FILE (rows with candidates, see docs/rank.md) ranks real solutions as well. Other sizes: another ANSWERS.
+
+ANSWERS := runs/answers
+REFINE_PROBLEMS := 200
+BON_PROBLEMS := 80
+CANDIDATES := 16
+VOTES := 4
+VALUE_PROBLEMS := 300
+SEARCH_PROBLEMS := 80
+PROVER_PROBLEMS := 40
+BEST_OF := 1 2 4 8 16
+BEAMS := 1 4
+PROVERS := bo:2 bo:4 bo:8 bo:16 bo:32
+ALPHAS := 0.5 1 3
+GSM8K :=
+HEAD := $(ANSWERS)/head
+
+answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/search/report.json \
+  $(ANSWERS)/provers/report.json $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
+
+$(ANSWERS)/refine/report.json: | .venv/answers
+	$(BIN)/genprm eval refine --problems $(REFINE_PROBLEMS) -n $(VOTES) --run $(@D)
+
+$(ANSWERS)/values/2-values/report.json: examples/heads.toml | .venv/answers
+	mkdir -p $(ANSWERS)
+	sed 's/^limit = .*/limit = $(VALUE_PROBLEMS)/' $< > $(ANSWERS)/values.toml
+	$(BIN)/genprm synth run $(ANSWERS)/values.toml -o $(ANSWERS)/values
+
+$(HEAD)/heads.json: $(ANSWERS)/values/2-values/report.json
+	$(BIN)/genprm train head $(<D) --model genprm/weights/policy --heads outcome,process,progress --prover-best-of 4 \
+	  --optim muon --lr 1e-3 --epochs 3 --output $(HEAD)
+
+$(ANSWERS)/bon/report.json: $(HEAD)/heads.json
+	$(BIN)/genprm eval bon --policy nano:policy -n $(CANDIDATES) --problems $(BON_PROBLEMS) --temperature 1 --run $(@D) \
+	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD)
+
+$(ANSWERS)/search/report.json: $(HEAD)/heads.json
+	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer head:$(HEAD) \
+	  --outcome head:$(HEAD) --prover $(PROVERS) --alpha $(ALPHAS) --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
+
+$(ANSWERS)/provers/report.json: | .venv/answers
+	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) --prover $(PROVERS) world:0.1 world:0.4 \
+	  --run $(@D)
+
+$(ANSWERS)/gsm8k/report.json: $(GSM8K) | .venv/answers
+	$(BIN)/genprm eval bon $< --scorer critic:symbolic --run $(@D)
+
+.venv/answers: .venv/train
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,plot,synth]'
+	touch $@
 
 .venv/train: .venv/core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'

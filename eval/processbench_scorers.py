@@ -16,7 +16,7 @@ from genprm.eval.metrics import first_below
 from genprm.eval.report import Item, build_report, print_report
 from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest, key
-from genprm.scorers import Scorer, Scores, open_scorer
+from genprm.scorers import Scorer, Scores, open_scorer, weights_of
 from genprm.show import stdout
 from genprm.types import Solution
 
@@ -40,7 +40,13 @@ def evaluate(args: argparse.Namespace, solutions: Sequence[Solution]) -> Corouti
 
 
 async def _evaluate(args: argparse.Namespace, solutions: Sequence[Solution]) -> int:
-    config = {"scorer": args.scorer, "rows": len(solutions), "data": digest(solutions), **config_of_program()}
+    config = {
+        "scorer": args.scorer,
+        "weights": weights_of(args.scorer),
+        "rows": len(solutions),
+        "data": digest(solutions),
+        **config_of_program(),
+    }
     with Run(Path(args.run) if args.run else default_folder("processbench", config), config) as run:
         async with open_scorer(args.scorer) as scorer:
             found = await _scored(solutions, scorer, run, args.retry_failed)

@@ -201,12 +201,14 @@ def to_report(
 ) -> ProverReport:
     """The measures of all provers on the same states, those of the policy itself first."""
     own = values(states, policy, 1)
+    problems = [state.id for state in states]
     measured = []
     for spec in dict.fromkeys([policy, *provers]):
         theirs = values(states, *prover_of(spec, policy))
         means = np.where(np.isnan(theirs), 0, theirs).sum(axis=(1, 2)) / np.maximum((~np.isnan(theirs)).sum((1, 2)), 1)
         means = np.where(np.isnan(theirs).all(axis=(1, 2)), np.nan, means)
-        measured.append(Measured(spec, mean(means), mean(distinguishability(theirs)), mean(alignment(theirs, own))))
+        told = (means, distinguishability(theirs), alignment(theirs, own))
+        measured.append(Measured(spec, *(mean(each, problems) for each in told)))
     lost = sum(state.lost for state in states)
     usage = sum((state.usage for state in states), Usage())
     return ProverReport(tuple(measured), len(states), lost, usage, dict(settings))

@@ -52,6 +52,8 @@ class ArmReport:
     states: Mapping[str, int]
     """Versions by state, over all problems."""
     usage: Usage
+    fresh: int = 0
+    """Versions that were written afresh, because the one before never came to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def _arm(name: str, found: Sequence[Refinement], turns: int, hits: _Hits, known:
         Counter(refinement.outcome for refinement in found),
         Counter(version.state for refinement in found for version in refinement.versions),
         sum((refinement.usage for refinement in found), Usage()),
+        sum(refinement.fresh for refinement in found),
     )
 
 

@@ -56,4 +56,5 @@ def _ends(arm: ArmReport) -> str:
     ends = ", ".join(f"{outcome} {n}" for outcome, n in sorted(arm.outcomes.items()))
     odd = ", ".join(f"{state} {n}" for state, n in sorted(arm.states.items()) if state != "ok")
     accepted = f" (of the accepted {arm.accepted_wrong} wrong)" if arm.accepted_right + arm.accepted_wrong else ""
-    return f"{arm.name}: {ends}{accepted}" + (f" · versions: {odd}" if odd else "")
+    fresh = f" · written afresh: {arm.fresh}" if arm.fresh else ""
+    return f"{arm.name}: {ends}{accepted}{fresh}" + (f" · versions: {odd}" if odd else "")

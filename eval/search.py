@@ -21,6 +21,7 @@ from genprm.eval.search_show import pictures, render_report
 from genprm.flight import together
 from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest
+from genprm.scorers import weights_of
 from genprm.searching import paths
 from genprm.searching.choosing import choose
 from genprm.searching.opening import Opener
@@ -85,6 +86,7 @@ def _config(args: argparse.Namespace, problems: Sequence[Example]) -> dict[str, 
     sampling = ("step_tokens", "solution_tokens", "temperature", "top_p", "top_k", "seed")
     return {
         **{name: getattr(args, name) for name in (*names, *sampling)},
+        "weights": [weights_of(spec or "") for spec in (args.scorer, args.outcome)],
         "data": digest(made.solution for made in problems),
         **config_of_program(),
     }

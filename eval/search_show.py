@@ -21,7 +21,8 @@ def render_report(report: SearchReport) -> Group:
     for axis in report.axes:
         parts += [Text(f"By {_AXES[axis.axis]}", "bold"), _points(axis), "", _comparisons(axis, report.baseline), ""]
     parts += [_counts(report), ""]
-    if needs_answers(report.settings.get("scorer"), report.settings.get("outcome")):
+    asked = (report.settings.get("scorer"), report.settings.get("outcome"), *report.settings.get("provers", ()))
+    if needs_answers(*asked):
         parts.append(Text("Values by completions know the answers: upper bounds, the choice included.", "yellow"))
     return Group(*parts, *made(report.settings))
 

@@ -33,12 +33,16 @@ def plan_options(parser: argparse.ArgumentParser) -> None:
     )
     plan.add_argument(
         "--score",
-        default="min",
-        choices=["min", "mean", "product"],
-        help="of a solution, from the rewards of its steps (default: %(default)s)",
+        default="progress",
+        choices=["progress", "min", "mean", "product"],
+        help="of a solution: the share of its steps before the first error (default), or of the rewards of all steps",
     )
     plan.add_argument(
-        "--margin", type=float, default=0.0, metavar="X", help="a version leads only when better by more (default: 0)"
+        "--margin",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="a version leads only when it is accepted, or better by more (default: %(default)s)",
     )
     plan.add_argument(
         "--tries", type=int, default=2, metavar="N", help="drafts a turn until one is new (default: %(default)s)"

@@ -99,15 +99,20 @@ def alignment(prover: Values, policy: Values) -> Values:
     return found
 
 
-def mean(per_state: Values, *, seed: int = 0, resamples: int = RESAMPLES) -> Figure:
-    """Over states, with a percentile bootstrap over states. States without a figure are left out."""
-    known = per_state[~np.isnan(per_state)]
-    if not len(known):
+def mean(
+    per_state: Values, problems: Sequence[str] | None = None, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Figure:
+    """Over states, with a percentile bootstrap over ``problems``, one for each state (default: each its own): states of
+    the same problem are alike. States without a figure are left out."""
+    held = ~np.isnan(per_state)
+    if not held.any():
         return Figure(None, None, None, 0)
-    rng = np.random.default_rng(seed)
-    draws = known[rng.integers(len(known), size=(resamples, len(known)))].mean(axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Figure(float(known.mean()), float(low), float(high), len(known))
+    of = np.arange(len(per_state)) if problems is None else np.unique(problems, return_inverse=True)[1]
+    _, of = np.unique(of[held], return_inverse=True)
+    sums, counts = np.bincount(of, per_state[held]), np.bincount(of)
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
+    low, high = np.quantile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (0.025, 0.975))
+    return Figure(float(per_state[held].mean()), float(low), float(high), int(held.sum()))
 
 
 def _covariance(one: Values, other: Values) -> Values:

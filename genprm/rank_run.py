@@ -10,6 +10,7 @@ from genprm.engines.base import Engine
 from genprm.progress import progress
 from genprm.rank import Ranked, compared, score_groups
 from genprm.runs import Run
+from genprm.scorers import weights_of
 from genprm.scorers.base import Scorer, Scores
 from genprm.types import Sampling
 
@@ -27,6 +28,8 @@ class Line:
     """Empty for a line of candidates."""
     candidates: tuple[Candidate, ...] = ()
     scores: tuple[Scores, ...] = ()
+    weights: str = ""
+    """Of the scorer (:func:`genprm.scorers.weights_of`)."""
 
 
 async def sampled(
@@ -51,18 +54,32 @@ async def scored(
     groups: Sequence[Group], scorer: Scorer, run: Run, *, retry_failed: bool = False
 ) -> list[tuple[Scores, ...]]:
     """What the scorer says of each problem's candidates; what the run holds is not scored again."""
-    done = {line.id: line.scores for line in run.read(Line) if line.scorer == scorer.name}
+    done = _scores(run, scorer.name)
     if retry_failed:
         done = {name: some for name, some in done.items() if not any(scores.error for scores in some)}
+    weights = weights_of(scorer.name)
     waiting = [group for group in groups if group.id not in done]
     _going_on(run, len(groups) - len(waiting), len(groups), f"problems are scored by {scorer.name}")
     with progress(f"scoring by {scorer.name}", len(groups), len(groups) - len(waiting)) as tick:
         for lot in _lots(waiting):
             for group, found in zip(lot, await score_groups(lot, scorer), strict=True):
                 done[group.id] = found
-                run.append(Line(group.id, scorer.name, scores=found))
+                run.append(Line(group.id, scorer.name, scores=found, weights=weights))
                 tick()
     return [done[group.id] for group in groups]
+
+
+def _scores(run: Run, scorer: str) -> dict[str, tuple[Scores, ...]]:
+    """By problem. Scores of candidates that were sampled again since are of other texts, and heads that were trained
+    again say other things."""
+    done: dict[str, tuple[Scores, ...]] = {}
+    weights = weights_of(scorer)
+    for line in run.read(Line):
+        if not line.scorer:
+            done.pop(line.id, None)
+        elif line.scorer == scorer and line.weights == weights:
+            done[line.id] = line.scores
+    return done
 
 
 async def all_compared(groups: Sequence[Group]) -> list[Ranked]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from genprm.answers import boxed, same_number
 from genprm.policy import Policy
 from genprm.protocols.policy import JOINT
-from genprm.refining import Draft, Outcome, Refinement, RefinePlan, Review, Version, changes
+from genprm.refining import Draft, Outcome, Refinement, RefinePlan, Review, Version, changes, endless
 from genprm.reviewers import Reviewer
 from genprm.types import Problem, Solution, Usage
 
@@ -66,7 +66,7 @@ class _Work:
         if draft.state in _UNUSABLE:
             self._add(0, draft, None, 1, None)
             return "policy_failed" if draft.state == "engine_error" else "unreadable"
-        self._add(0, draft, None, 1, await self._reviewed(draft, 0))
+        self._add(0, draft, None, 1, None if endless(draft) else await self._reviewed(draft, 0))
         for turn in range(1, self.plan.turns + 1):
             if ended := self._ended() or await self._turn(turn):
                 return ended
@@ -75,39 +75,44 @@ class _Work:
     def _ended(self) -> Outcome | None:
         """Why there is no use in another turn, if there is none."""
         said = self._base.review
-        if said is None or said.failed:
+        if said is not None and said.failed:
             return "reviewer_failed"
-        if said.accepted:
+        if said is not None and said.accepted:
             return "accepted"
-        if not said.feedback:
+        if said is not None and not said.feedback:
             return "no_verdict"
         spent = sum((version.spent for version in self.versions), Usage()).completion_tokens
         return "tokens" if self.plan.tokens is not None and spent >= self.plan.tokens else None
 
     async def _turn(self, turn: int) -> Outcome | None:
         base = self._base
-        assert base.review is not None
-        keep = max(base.review.first_error or 0, 0) if self.plan.scope == "error" else 0
-        draft, tries = await self._drafted(turn, base, base.review, keep)
+        draft, tries = await self._drafted(turn, base)
         review = await self._reviewed(draft, turn) if draft.state == "ok" else None
-        self._add(turn, draft, self.versions.index(base), tries, review)
+        self._add(turn, draft, self.versions.index(base) if base.review else None, tries, review)
         if draft.state == "engine_error":
             return "policy_failed"
         if review is not None and review.failed:
             return "reviewer_failed"
         return "unchanged" if draft.state == "repeated" else None
 
-    async def _drafted(self, turn: int, base: Version, review: Review, keep: int) -> tuple[Draft, int]:
+    async def _drafted(self, turn: int, base: Version) -> tuple[Draft, int]:
         """The first draft that can be read and is new, or the last; and how many there were."""
         usage = Usage()
         for number in range(1, self.plan.tries + 1):
-            draft = await self.policy.revise(base.solution, review.feedback, keep, f"{turn} {number}")
+            draft = await self._written(turn, number, base)
             usage += draft.usage
-            if any(draft.steps == version.solution.steps for version in self.versions):
+            if draft.steps and any(draft.steps == version.solution.steps for version in self.versions):
                 draft = replace(draft, state="repeated")
             if draft.state in ("ok", "engine_error", "too_long"):
                 break
         return replace(draft, usage=usage), number
+
+    async def _written(self, turn: int, number: int, base: Version) -> Draft:
+        """A revision of ``base``; of what never came to its end nobody has said anything, it is written afresh."""
+        if base.review is None:
+            return await self.policy.solve(self.problem, self.id, (turn - 1) * self.plan.tries + number)
+        keep = max(base.review.first_error or 0, 0) if self.plan.scope == "error" else 0
+        return await self.policy.revise(base.solution, base.review.feedback, keep, f"{turn} {number}")
 
     async def _reviewed(self, draft: Draft, turn: int) -> Review:
         return await self.reviewer.review(self._solution(draft), turn)
@@ -149,8 +154,9 @@ class _Work:
 
 
 def _better(review: Review, before: Review | None, margin: float) -> bool:
-    """Whether a later version takes the lead. Without scores on both sides it does: nobody can compare them."""
-    if before is None or before.score is None:
+    """Whether a later version takes the lead. One that is accepted does, and so does any over one without a score:
+    nobody can compare them."""
+    if review.accepted or before is None or before.score is None:
         return True
     return review.score is not None and review.score > before.score + margin
 

@@ -11,8 +11,13 @@ from typing import Literal
 from genprm.errors import ConfigError
 from genprm.types import Critique, Problem, Solution, Usage
 
-Score = Literal["min", "mean", "product"]
-"""How the rewards of steps become the score of a solution."""
+Score = Literal["progress", "min", "mean", "product"]
+"""How a critique becomes the score of a solution.
+
+``progress`` is the share of the steps before the first error, the reward of that step counting as a part of one; 1 for
+a solution that is accepted. The others are of the rewards of all steps. ``min`` cannot tell rejected solutions apart:
+the step that was rejected has nearly nothing in each of them, and what is left is noise.
+"""
 Scope = Literal["whole", "error"]
 """What is written again: the whole solution, or what comes from the faulty step on."""
 Base = Literal["best", "last"]
@@ -29,9 +34,10 @@ class RefinePlan:
     """No turn is begun once policy and reviewer have written so many."""
     scope: Scope = "whole"
     base: Base = "best"
-    score: Score = "min"
-    margin: float = 0.0
-    """A later version leads only when its score is better by more than this."""
+    score: Score = "progress"
+    margin: float = 0.01
+    """A later version leads only when it is accepted, or its score is better by more than this: two that go wrong at
+    the same step differ by noise, and where the critic errs the earlier one is the more likely to be right."""
     tries: int = 2
     """Drafts that are asked for in a turn until one can be read and is new."""
 
@@ -105,13 +111,13 @@ class Version:
     """Which version is the best so far, this one included; None while there is none."""
     answer: str | None = None
     base: int | None = None
-    """Which version it is a revision of."""
+    """Which version it is a revision of; None where it was written afresh."""
     changes: tuple[Change, ...] = ()
     """What became of each step against the version that it revises."""
     tries: int = 1
     """Drafts that were asked for; this is the last of them."""
     review: Review | None = None
-    """None where it was not reviewed: it could not be read, or nobody reviews."""
+    """None where it was not reviewed: it could not be read or never came to an end, or nobody reviews."""
     usage: Usage = Usage()
     """Of the policy, for all tries; 0 for a solution that was given."""
     error: str = ""
@@ -171,6 +177,12 @@ class Refinement:
         """Whether an engine failed, which is nobody's fault: it may be tried again."""
         return self.outcome in FAILED
 
+    @property
+    def fresh(self) -> int:
+        """Versions that were written afresh in place of one that never came to its end."""
+        afresh = (version.turn > 0 and version.base is None for version in self.versions)
+        return 0 if self.outcome == "samples" else sum(afresh)
+
     def at(self, turn: int) -> Version | None:
         """What one would have got after so many turns."""
         leaders = [version.leader for version in self.versions if version.turn <= turn]
@@ -179,6 +191,15 @@ class Refinement:
     def spent(self, turn: int) -> Usage:
         """By policy and reviewer, up to there."""
         return sum((version.spent for version in self.versions if version.turn <= turn), Usage())
+
+
+_ROUND = 3
+
+
+def endless(draft: Draft) -> bool:
+    """Whether a solution never came to its end: it was cut off, or says its last step for the third time at least."""
+    loops = bool(draft.steps) and draft.steps.count(draft.steps[-1]) >= _ROUND
+    return draft.state == "cut_off" or (draft.state == "no_answer" and loops)
 
 
 def changes(before: Sequence[str], after: Sequence[str]) -> tuple[Change, ...]:

@@ -27,7 +27,9 @@ class Reviewer(Protocol):
 class CriticReviewer:
     """The generative critic: step by step, with what its checks printed."""
 
-    def __init__(self, critic: Critic, *, score: Score = "min", wording: Wording = "paragraph", name: str = "") -> None:
+    def __init__(
+        self, critic: Critic, *, score: Score = "progress", wording: Wording = "paragraph", name: str = ""
+    ) -> None:
         self.name = name or critic_name(critic.method)
         self._critic = critic
         self._score = score
@@ -46,7 +48,7 @@ def critic_name(method: Method) -> str:
     return f"critic {method.engine}, {method.protocol}, n={method.n}"
 
 
-def read_critique(critique: Critique, score: Score = "min", wording: Wording = "paragraph") -> Review:
+def read_critique(critique: Critique, score: Score = "progress", wording: Wording = "paragraph") -> Review:
     """A critique as a review: the feedback is of the first wrong step, by the rationale that speaks best against it."""
     rewards = tuple(step.reward for step in critique.steps)
     known = critique.first_error is not None
@@ -54,13 +56,28 @@ def read_critique(critique: Critique, score: Score = "min", wording: Wording = "
         accepted=critique.first_error == NO_ERROR if known else None,
         first_error=critique.first_error,
         feedback=_feedback(critique, wording),
-        score=score_of(rewards, score) if known else None,
+        score=_score(critique, score),
         rewards=rewards,
         error="" if known else critique.error or critique.outcome,
         failed=critique.failed,
         usage=critique.usage,
         critique=critique,
     )
+
+
+def _score(critique: Critique, score: Score) -> float | None:
+    if critique.first_error is None:
+        return None
+    return progress(critique) if score == "progress" else score_of([step.reward for step in critique.steps], score)
+
+
+def progress(critique: Critique) -> float:
+    """How far a solution is right, in [0, 1]: see :data:`~genprm.refining.Score`. 0 without a verdict."""
+    at = critique.first_error
+    if at is None or at == NO_ERROR:
+        return 0.0 if at is None else 1.0
+    reward = next((step.reward for step in critique.steps if step.step == at), None)
+    return (at + (reward or 0.0)) / len(critique.solution.steps)
 
 
 _SCORES: Mapping[Score, Callable[[Sequence[float]], float]] = {

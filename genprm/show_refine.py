@@ -72,6 +72,8 @@ class _Transcript:
                 self._say(f"{number}  {step}", 2)
         else:
             self._compared(self._found.versions[version.base], version)
+        if version.turn and version.base is None:
+            self._say("(written afresh: the one before never came to its end)", 2, "yellow")
         if version.state != "ok" and (version.turn or version.state != "no_answer"):
             self._say(f"({_PROBLEMS[version.state]}{': ' + version.error if version.error else ''})", 2, "yellow")
         if version.review is not None:

@@ -85,6 +85,9 @@ class Prompt:
     """The problem's text, which stands somewhere in ``messages`` too: for engines that read rather than continue."""
     seam: Seam | None = field(default=None, compare=False, repr=False)
     """Of the completion that this prompt goes on from, where there is one."""
+    pieces: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The end of the text in parts that are read each by itself: an answer in which a calculator has put values, as
+    the model came to know it in training. Empty: all is read as one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from genprm.calculator import value_of, values_in
+from genprm.calculator import parted, value_of, values_in
 from genprm.engines import open_engine
-from genprm.engines.calculating import Calculating
+from genprm.engines.calculating import Calculating, after
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.synth.world import examples
 from genprm.types import Completion, Message, Prompt, Sampling
@@ -104,6 +104,46 @@ def test_the_callers_stop_and_budget_hold() -> None:
 def test_an_opening_is_gone_on_from() -> None:
     done, _ = written(Rule(" is 3", when="= 3"), Rule(" =", when="2 + 1"), opening="We see that 2 + 1")
     assert done.text == " = 3 is 3"
+
+
+class Watched:
+    """An engine whose prompts are kept."""
+
+    name = "watched"
+    protocols: frozenset[str] | None = None
+
+    def __init__(self, *texts: str) -> None:
+        self.asked: list[Prompt] = []
+        self._texts = iter(texts)
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        self.asked.append(prompt)
+        return Completion(next(self._texts))
+
+    async def close(self) -> None:
+        return None
+
+
+def gone_on(begun: str, *texts: str) -> tuple[str, list[Prompt]]:
+    engine = Watched(*texts)
+    prompt = after(Prompt((Message("user", "2 * 2 = 4?"),)), begun)
+    return asyncio.run(Calculating(engine, "calculator:watched").complete(prompt, Sampling())).text, engine.asked
+
+
+def test_a_text_that_is_gone_on_from_is_read_in_the_parts_of_training() -> None:
+    begun = "It is 6 * 7 = 42 cm.\n\n"
+    text, asked = gone_on(begun, "So 42 + 1 =", " cm.")
+    assert text == "So 42 + 1 = 43 cm."
+    assert asked[0].pieces == ("It is 6 * 7 =", " 42", " cm.\n\n")
+    assert asked[1].pieces == ("It is 6 * 7 =", " 42", " cm.\n\nSo 42 + 1 =", " 43")
+    for prompt in asked:
+        assert "".join(prompt.pieces) == prompt.messages[-1].content + prompt.opening
+    assert [part for part, _ in parted(begun + text)][:4] == [*asked[1].pieces[:3], " 43"]
+
+
+def test_a_computation_that_a_text_has_half_of_is_computed_as_a_whole() -> None:
+    assert gone_on("It is 24 * 126", " =", ".")[0] == " = 3024."
+    assert gone_on("It is 24 * 12", "6 =", ".")[0] == "6 = 3024."
 
 
 def test_it_goes_around_any_engine(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """genprm eval search: curves, what is read off them, and the command."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from genprm.cli import main
 from genprm.eval.curves import Cell, Curve, compare, points
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, Trial, build_report, progress_by
+from genprm.eval.search_show import render_report
 from genprm.searching.paths import Account
 from genprm.types import Usage
 from tests.test_provers import script
@@ -94,6 +97,15 @@ def test_a_report_counts_both_ways() -> None:
     assert report.account.policy.completion_tokens == 300
     with pytest.raises(ValueError, match="has no trial of 2"):
         build_report(trials[:-1], {})
+
+
+@pytest.mark.parametrize("asked", [{"scorer": "completions:4"}, {"provers": ["bo:2", "bo:2:completions:4"]}])
+def test_who_knows_the_answers_is_said(asked: dict[str, object]) -> None:
+    trials = [trial("p", method, 2, True, 50) for method in (BASELINE, Q_ALONE)]
+    for settings, said in (({"scorer": "head:a", "provers": ["bo:2"]}, False), ({"scorer": "head:a"} | asked, True)):
+        console = Console(file=StringIO(), width=200)
+        console.print(render_report(build_report(trials, settings)))
+        assert ("know the answers" in console.file.getvalue()) == said  # type: ignore[attr-defined]
 
 
 def command(folder: Path, *more: str) -> list[str]:

@@ -93,6 +93,11 @@ def test_intervals_hold_the_mean_and_shrink() -> None:
         assert figure.high is not None
         assert figure.low < figure.value < figure.high
     assert few.high - few.low > 5 * (many.high - many.low)  # type: ignore[operator]
+    twice = np.repeat(rng.normal(1, 1, 40), 2)
+    apart, together = mean(twice), mean(twice, [str(n // 2) for n in range(80)])
+    assert apart.value == together.value
+    assert together.high - together.low > 1.2 * (apart.high - apart.low)  # type: ignore[operator]
+    assert together.states == 80
     assert mean(np.array([np.nan])) == mean(np.array([]))
     assert mean(np.array([0.5, np.nan])).states == 1
 

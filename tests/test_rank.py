@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from genprm.rank import (
     weighted,
 )
 from genprm.rank_command import Chosen
-from genprm.rank_run import all_compared
+from genprm.rank_run import all_compared, scored
+from genprm.runs import Run
 from genprm.scorers.base import Scores
 from genprm.types import Problem, Solution
 from tests.training_rows import write
@@ -209,6 +211,46 @@ def test_a_policy_that_repeats_itself_and_one_that_says_nothing(
         code, (one,) = run(capsys, *words)
         assert (code, one.answer) == (0 if answer else 1, answer)
         assert one.tied == (1 if answer else 0)
+
+
+def test_scores_of_candidates_that_were_sampled_again_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The policy fails on a candidate; when it is asked again, all of them may have other texts."""
+    source = write(tmp_path / "p.jsonl", [{"problem": "What is 2 + 3?", "answer": "5"}])
+    script, scorer = tmp_path / "s.json", "critic:symbolic,sandbox_level=process"
+    words = [source, "--policy", f"scripted:{script}", "-n", 2, "--run", tmp_path / "run", "--scorer", scorer]
+    script.write_text(json.dumps({"error": "no power"}))
+    code, (one,) = run(capsys, *words)
+    assert (code, one.index, one.scores) == (1, None, (None, None))
+    script.write_text(json.dumps({"text": "2 + 3 = 5\n\nSo \\boxed{5}"}))
+    code, (one,) = run(capsys, *words)
+    assert (code, one.index) == (0, 0)
+    assert None not in one.scores
+
+
+def test_scores_of_heads_that_were_trained_again_do_not_count(tmp_path: Path) -> None:
+    class Told:
+        name = f"head:{tmp_path},device=cpu"
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
+            return [Scores((self.value,)) for _ in solutions]
+
+        async def close(self) -> None:
+            return None
+
+    def told(value: float) -> float | None:
+        with Run(tmp_path / "run", {}) as kept:
+            ((scores, *_),) = asyncio.run(scored([group(["5"])], Told(value), kept))
+        return scores.steps[0]
+
+    (tmp_path / "heads.safetensors").write_bytes(b"one")
+    assert [told(0.1), told(0.2)] == [0.1, 0.1]
+    (tmp_path / "heads.safetensors").write_bytes(b"two")
+    assert [told(0.3), told(0.4)] == [0.3, 0.3]
 
 
 def test_weights_need_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,24 +12,41 @@ from genprm.cli import main
 from genprm.critic import Critic
 from genprm.engines import open_engine
 from genprm.engines.scripted import Rule, ScriptedEngine
-from genprm.errors import ConfigError, EngineLost
+from genprm.errors import ConfigError, EngineLost, EngineUnavailable
 from genprm.policy import Policy
 from genprm.protocols import make_protocol
 from genprm.protocols.policy import REVIEW, feedback, read_review, revise
 from genprm.records import from_json, to_json
 from genprm.refine import majority, refine, resample
-from genprm.refining import Draft, Refinement, RefinePlan, Version, changes
-from genprm.reviewers import CriticReviewer, Reviewer, SelfReviewer, score_of
+from genprm.refining import Draft, Refinement, RefinePlan, Review, Version, changes
+from genprm.reviewers import CriticReviewer, Reviewer, SelfReviewer, read_critique, score_of
 from genprm.sandbox import Sandbox
 from genprm.sandbox.result import Result
 from genprm.show_refine import aligned
-from genprm.types import NO_ERROR, Check, Completion, Method, Problem, Prompt, Rationale, Sampling, Solution
+from genprm.types import (
+    NO_ERROR,
+    Check,
+    Completion,
+    Critique,
+    Method,
+    Problem,
+    Prompt,
+    Rationale,
+    Sampling,
+    Solution,
+    StepCritique,
+    Votes,
+)
 
 ROOT = Path(__file__).parents[1]
 PROBLEM = Problem("What is 6 times 7?", "42")
 WRONG, BETTER, RIGHT = "6 + 7 = 13.\n\n\\boxed{13}", "6 * 7 = 41.\n\n\\boxed{41}", "6 * 7 = 42.\n\n\\boxed{42}"
 JUDGE = [Rule("\\boxed{-1}", when="= 42"), Rule("\\boxed{0}")]
 """A critic who knows one thing."""
+
+
+def judged_review(score: float, first_error: int) -> Review:
+    return Review(first_error == NO_ERROR, first_error, "Mend it.", score)
 
 
 def solution(text: str) -> Solution:
@@ -46,7 +63,7 @@ def by(rules: list[Rule], judge: list[Rule] | None = None, plan: RefinePlan | No
             method = Method("scripted", "judge", vote="index")
             critic = Critic(ScriptedEngine(judge or JUDGE), sandbox, make_protocol("judge"), method)
             reviewer: Reviewer = SelfReviewer(policy) if how.get("alone") else CriticReviewer(critic)
-            start = None if first is None else solution(str(first))
+            start = first if first is None or isinstance(first, Draft) else solution(str(first))
             return await refine(PROBLEM, start, policy, reviewer, plan or RefinePlan(), "p")
 
     return asyncio.run(run())
@@ -130,6 +147,59 @@ def test_a_critic_without_a_verdict_is_not_taken_for_one_that_accepts() -> None:
     assert found.versions[0].review.accepted is None
 
 
+@pytest.mark.parametrize("first", [Draft(("word word word",), "cut_off"), "So it is.\n\nAgain.\n\nAgain.\n\nAgain."])
+def test_of_what_never_came_to_its_end_a_fresh_one_is_written(first: Draft | str) -> None:
+    """No critic reads it, and no revision goes on from it; that it was so is counted."""
+    texts = [Rule("\\boxed{0} revised", when="mistake"), Rule(texts=("word " * 300, RIGHT))]
+    judge = [Rule(error="nobody asks", when="word word"), Rule(error="nobody asks", when="Again."), *JUDGE]
+    found = by(texts, judge, RefinePlan(tries=9), first=first)
+    assert (found.outcome, found.versions[-1].answer) == ("accepted", "42")
+    assert found.fresh == len(found.versions) - 1 >= 1
+    assert all(version.base is None for version in found.versions)
+    assert found.versions[0].review is None
+    assert found.at(0) is found.versions[0]
+    assert found.chosen is found.versions[-1]
+    assert from_json(to_json(found), Refinement).fresh == found.fresh
+
+
+def test_a_policy_that_never_comes_to_an_end() -> None:
+    found = by([Rule("word " * 300)], first=None)
+    assert (found.outcome, [version.state for version in found.versions]) == ("unchanged", ["cut_off", "repeated"])
+    assert found.chosen is found.versions[0]
+    assert by([Rule(texts=("word " * 300, "woe " * 300))], first=None, plan=RefinePlan(tries=1)).outcome in (
+        "turns",
+        "unchanged",
+    )
+
+
+def test_an_engine_that_fails_after_an_empty_draft_has_failed() -> None:
+    """Both have no text, and neither repeats the other."""
+    policy = ScriptedEngine([Rule(""), Rule("")], "policy")
+
+    class Failing:
+        name = "failing"
+        protocols: frozenset[str] | None = None
+
+        async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+            if policy.calls >= 2:
+                raise EngineUnavailable("no power")
+            return await policy.complete(prompt, sampling)
+
+        async def close(self) -> None:
+            return None
+
+    async def run() -> Refinement:
+        async with Sandbox() as sandbox:
+            method = Method("scripted", "judge", vote="index")
+            critic = Critic(ScriptedEngine(JUDGE), sandbox, make_protocol("judge"), method)
+            asked = Policy(Failing(), Sampling(max_tokens=200, seed=0))
+            return await refine(PROBLEM, solution(WRONG), asked, CriticReviewer(critic), RefinePlan(), "p")
+
+    found = asyncio.run(run())
+    assert [version.state for version in found.versions] == ["ok", "empty", "engine_error"]
+    assert found.failed
+
+
 def test_the_budget_of_tokens_ends_it() -> None:
     texts = tuple(f"{n} steps.\n\n\\boxed{{{n}}}" for n in range(40))
     found = by([Rule(texts=texts)], [Rule("\\boxed{0}")], RefinePlan(turns=9, tokens=12, tries=9))
@@ -209,6 +279,44 @@ def test_scores_of_solutions() -> None:
     assert score_of([0.5, None, 1.0], "mean") == 0.75
     assert score_of([0.5, 0.5], "product") == 0.25
     assert score_of([None], "min") is None
+
+
+LEADS = [
+    (judged_review(0.5, 1), judged_review(0.5 + 1e-5, 1), False),
+    (judged_review(0.5, 1), judged_review(0.56, 1), True),
+    (judged_review(0.99, 1), judged_review(0.2, NO_ERROR), True),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "leads"), LEADS)
+def test_noise_does_not_lead_and_what_is_accepted_does(before: Review, after: Review, leads: bool) -> None:
+    class Told:
+        name = "told"
+
+        async def review(self, made: Solution, turn: int) -> Review:
+            return after if turn else before
+
+    policy = Policy(ScriptedEngine([Rule(BETTER)], "policy"), Sampling(max_tokens=200, seed=0))
+    found = asyncio.run(refine(PROBLEM, solution(WRONG), policy, Told(), RefinePlan(turns=1), "p"))
+    assert (found.chosen is found.versions[1]) == leads
+
+
+def judged(*rewards: float, first_error: int | None) -> Critique:
+    steps = tuple(StepCritique(n, Votes(), reward) for n, reward in enumerate(rewards))
+    made = Solution(PROBLEM, ("One.", "Two.", "Three.", "Four."))
+    return Critique(made, Method("scripted", "judge"), "ok", first_error, steps)
+
+
+def test_progress_tells_rejected_solutions_apart() -> None:
+    """By where they go wrong: the least reward is next to nothing in both, and what is left of it is noise."""
+    early, late = judged(1e-5, 0.9, 0.9, 0.9, first_error=0), judged(0.9, 0.9, 0.8, 1e-6, first_error=3)
+    assert read_critique(early, "min").score > read_critique(late, "min").score  # type: ignore[operator]
+    assert read_critique(early).score == pytest.approx(0, abs=1e-4)
+    assert read_critique(late).score == pytest.approx(0.75)
+    assert read_critique(judged(0.6, 0.6, 0.6, 0.6, first_error=NO_ERROR)).score == 1
+    assert read_critique(judged(0.9, 0.9, 0.9, 0.49, first_error=3)).score == pytest.approx((3 + 0.49) / 4)
+    assert read_critique(judged(first_error=2)).score == pytest.approx(0.5), "a verdict without rewards"
+    assert read_critique(judged(0.9, first_error=None)).score is None
 
 
 def test_feedback_names_the_step_and_shows_what_ran() -> None:

@@ -237,6 +237,35 @@ def test_a_seam_goes_on_from_the_very_tokens(family: str) -> None:
 
 
 @FAMILIES
+def test_pieces_are_read_each_by_itself(family: str) -> None:
+    """Those that a seam has are not read again; where the text does not end with them it is read as one."""
+    renderer = RENDERERS[family]
+    pieces = ("6 * 7 =", " 42", ".\n\nSo it is 42")
+    asked = prompt("q", opening="".join(pieces))
+    before = renderer.render(prompt("q"), WINDOW, 0)
+    parted = [plain(family, piece) for piece in pieces]
+    apart = renderer.render(replace(asked, pieces=pieces), WINDOW, 0)
+    assert apart.ids[-sum(map(len, parted)) :] == sum(parted, ())
+    assert apart.text == renderer.render(asked, WINDOW, 0).text
+    seam = renderer.seam(apart, "", ())
+    longer = replace(asked, opening=asked.opening + " = 41", pieces=(*pieces, " =", " 41"), seam=seam)
+    assert renderer.render(longer, WINDOW, 0).ids == (*apart.ids, *plain(family, " ="), *plain(family, " 41"))
+    elsewhere = renderer.render(replace(asked, pieces=("other", " text")), WINDOW, 0)
+    assert elsewhere.ids == plain(family, elsewhere.text)
+    assert len(before.ids) < len(apart.ids)
+
+
+@FAMILIES
+def test_spellings_in_pieces_stay_letters(family: str) -> None:
+    renderer, tokenizer = RENDERERS[family], TOKENIZERS[family]
+    end = tokenizer.eos_token
+    asked = prompt("q", opening=f"1 + 1 = 2 {end}")
+    ids = renderer.render(replace(asked, pieces=("1 + 1 =", " 2", f" {end}")), WINDOW, 0).ids
+    assert ids.count(tokenizer.eos_token_id) == renderer.render(asked, WINDOW, 0).ids.count(tokenizer.eos_token_id)
+    assert ids[-1] != tokenizer.eos_token_id
+
+
+@FAMILIES
 def test_a_seam_leaves_what_the_text_does_not_have(family: str) -> None:
     """The end-of-text token, a last token that reaches past the stop string, and half a character."""
     renderer, tokenizer = RENDERERS[family], TOKENIZERS[family]

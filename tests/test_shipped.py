@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,16 @@ import pytest
 from genprm import open_critic
 from genprm.answers import boxed, same_number
 from genprm.engines import open_engine
+from genprm.engines.calculating import Calculating, after
+from genprm.engines.nano import NanoEngine, shipped
+from genprm.engines.nano_tokenizer import NanoTokenizer
+from genprm.engines.rendering import Renderer
 from genprm.inputs import read_solutions
 from genprm.protocols.policy import solve
 from genprm.synth.world import examples
-from genprm.types import NO_ERROR, Critique, Prompt, Sampling, Solution
+from genprm.training.conversations import Conversation
+from genprm.training.encoding import Encoder
+from genprm.types import NO_ERROR, Completion, Critique, Message, Prompt, Sampling, Solution
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "genprm" / "weights"
@@ -70,6 +78,48 @@ def test_the_policy_solves_some_unseen_problems() -> None:
 
     right = sum(map(same_number, asyncio.run(answers()), (example.solution.problem.answer for example in made)))
     assert 24 <= right < 54, "the card says something over a half"
+
+
+class Watched(NanoEngine):
+    """Keeps the ids of what it is asked."""
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        self.read = self._renderer.render(prompt, self.window, 0).ids
+        return await super().complete(prompt, sampling)
+
+
+@pytest.mark.slow
+def test_the_policy_reads_a_prefix_in_the_tokens_that_it_was_trained_on() -> None:
+    """Of 30 solutions of its own: the tokens as it wrote them, those of a row of training, and those of every prefix
+    that it is given as text."""
+    problems = [example.problem.text for example in examples("valid", 30)]
+    encoder = Encoder(Renderer(NanoTokenizer(shipped("policy"))), "policy", calculator=True)
+
+    async def check(engine: Watched, problem: str, seed: int) -> int:
+        policy, prompt = Calculating(engine, "policy"), Prompt(solve(problem))
+        said = await policy.complete(prompt, Sampling(1.0, max_tokens=300, seed=seed))
+        row = Conversation((*prompt.messages, Message("assistant", said.text)), "here")
+        trained = tuple(encoder.encode(row, random.Random(0)).ids)
+        assert said.seam is not None
+        prefixes = 0
+        for found in re.finditer("\n\n", said.text):
+            await policy.complete(after(prompt, said.text[: found.end()]), Sampling(max_tokens=1, seed=0))
+            assert engine.read == trained[: len(engine.read)]
+            prefixes += 1
+        if said.finish == "stop":
+            assert trained[: len(said.seam.ids)] == said.seam.ids
+            assert len(trained) - len(said.seam.ids) <= 2
+        return prefixes
+
+    async def run() -> int:
+        engine = await Watched.load("policy")
+        assert isinstance(engine, Watched)
+        try:
+            return sum([await check(engine, problem, seed) for seed, problem in enumerate(problems)])
+        finally:
+            await engine.close()
+
+    assert asyncio.run(run()) > 60
 
 
 @pytest.mark.slow

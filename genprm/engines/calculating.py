@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from genprm.calculator import value_of
+from genprm.calculator import parted, value_of
 from genprm.engines.base import Engine
 from genprm.seeds import seed_of
 from genprm.types import Completion, Message, Prompt, Sampling, Token, Usage
@@ -15,6 +15,7 @@ class Calculating:
 
     A text is written in parts. Each ends at an equals sign, and the next goes on behind the value, in a call of its own
     that the engine's prefix cache makes cheap. Where no computation stands before the sign the engine writes on itself.
+    An answer that is there already, as text, is read in the same parts, which are those of training.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -25,11 +26,13 @@ class Calculating:
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """See :class:`~genprm.engines.base.Engine`. Values that were put there are no generated tokens; among
         ``tokens`` they have the log-probability 0."""
+        begun = _begun(prompt)
         text, reasoning, seconds, usage = "", "", 0.0, Usage()
         tokens: tuple[Token, ...] = ()
         while True:
             left = sampling.max_tokens - usage.completion_tokens
-            part = await self._engine.complete(after(prompt, text), _part(sampling, usage.calls, left))
+            asked = replace(after(prompt, text), pieces=_pieces(begun + text))
+            part = await self._engine.complete(asked, _part(sampling, usage.calls, left))
             text += part.text
             reasoning += part.reasoning
             seconds += part.seconds
@@ -37,7 +40,7 @@ class Calculating:
             tokens += part.tokens
             if part.finish != "stop" or not part.text.endswith(_EQUALS) or part.text.endswith(sampling.stop or ("\0",)):
                 break
-            value = value_of(prompt.opening + text)
+            value = value_of(begun + text)
             if value is not None:
                 text += value
                 tokens += (Token(value, 0.0),) if part.tokens else ()
@@ -61,6 +64,17 @@ def after(prompt: Prompt, text: str) -> Prompt:
     # end, which are left to the opening.
     stem = text[:-1].rstrip()
     return replace(prompt, messages=(*prompt.messages, Message("assistant", stem)), opening=text[len(stem) :])
+
+
+def _begun(prompt: Prompt) -> str:
+    """What the prompt has of the answer already."""
+    last = prompt.messages[-1] if prompt.messages else None
+    stem = last.content if last and last.role == "assistant" and prompt.opening else ""
+    return stem + prompt.opening
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    return tuple(part for part, _ in parted(text) if part)
 
 
 def _part(sampling: Sampling, n: int, left: int) -> Sampling:

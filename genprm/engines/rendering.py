@@ -11,6 +11,7 @@ are read letter by letter and never as the token; all other text becomes the ver
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 from genprm.engines.templates import TEMPLATES, template_for
@@ -113,7 +114,8 @@ class Renderer:
         self._require_roles()
 
     def render(self, prompt: Prompt, window: int, max_tokens: int) -> Rendered:
-        """The prompt's text and ids; they go on from the ids of its seam where the text goes on from the seam's.
+        """The prompt's text and ids; they go on from the ids of its seam where the text goes on from the seam's, and
+        what is left of its pieces is read piece by piece.
 
         Raises:
             PromptTooLong: ids and ``max_tokens`` together are more than ``window``.
@@ -126,8 +128,9 @@ class Renderer:
         at = 0
         if prompt.seam and text.startswith(prompt.seam.text):
             ids, at = prompt.seam.ids, len(prompt.seam.text)
-        spelt = [(max(start - at, 0), end - at) for start, end in spelt if end > at]
-        ids += tuple(self._encode(text[at:], spelt))
+        for start, end in pairwise([at, *(cut for cut in _cuts(text, prompt.pieces) if cut > at), len(text)]):
+            within = [(max(at, start) - start, to - start) for at, to in spelt if at < end and start < to]
+            ids += tuple(self._encode(text[start:end], within))
         if len(ids) + max_tokens > window:
             raise PromptTooLong(f"{len(ids)} tokens and {max_tokens} more do not fit the model's window of {window}")
         return Rendered(text, ids)
@@ -288,6 +291,15 @@ def any_of(texts: Iterable[str]) -> re.Pattern[str]:
     """Matches any of them, the longest that there is; nothing where there are none."""
     longest_first = sorted(texts, key=len, reverse=True)
     return re.compile("|".join(re.escape(text) for text in longest_first) or r"(?!)")
+
+
+def _cuts(text: str, pieces: Sequence[str]) -> Iterator[int]:
+    """Where in the text pieces begin, if it ends with them: a template may have changed what they say."""
+    whole = "".join(pieces)
+    at = len(text) - len(whole)
+    for piece in pieces if text.endswith(whole) else ():
+        yield at
+        at += len(piece)
 
 
 def _unmarked(text: str, opens: str, closes: str) -> tuple[str, list[tuple[int, int]]]:

@@ -9,8 +9,10 @@
 Options go behind the name: ``critic:nano,n=8``, ``prm:MODEL,layout=qwen,device=cuda``.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from genprm.engines.options import keywords
@@ -19,7 +21,7 @@ from genprm.scorers.base import Scorer, Scores
 
 SCORERS = ("critic:ENGINE", "head:FOLDER", "prm:MODEL")
 
-__all__ = ["SCORERS", "Scorer", "Scores", "open_scorer"]
+__all__ = ["SCORERS", "Scorer", "Scores", "open_scorer", "weights_of"]
 
 
 @asynccontextmanager
@@ -41,6 +43,16 @@ async def open_scorer(spec: str, *, options: Mapping[str, str] | None = None, **
         scorer.name = spec
         stack.push_async_callback(scorer.close)
         yield scorer
+
+
+def weights_of(spec: str) -> str:
+    """A digest of the heads in the folder that ``head:FOLDER`` names, so that scores of heads that have been trained
+    anew since are not taken for theirs; empty for other scorers."""
+    kind, _, folder = _parted(spec)[0].partition(":")
+    path = Path(folder).expanduser() / "heads.safetensors"
+    if kind != "head" or not path.is_file():
+        return ""
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def _parted(spec: str) -> tuple[str, dict[str, str]]:

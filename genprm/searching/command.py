@@ -21,6 +21,7 @@ from genprm.flight import in_order
 from genprm.problems import Posed, read_problems
 from genprm.runs import Run, config_of_program, digest
 from genprm.sandbox.text import plain
+from genprm.scorers import weights_of
 from genprm.searching.opening import Opener, needs_answers
 from genprm.searching.paths import SearchResult
 from genprm.searching.plan import SearchPlan
@@ -108,6 +109,7 @@ def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: S
     return {
         "policy": args.policy,
         "scorer": scorer,
+        "weights": [weights_of(spec or "") for spec in (scorer, args.prover)],
         "prover": args.prover,
         "alpha": str(args.alpha),  # JSON has no infinity
         "sampling": {name: getattr(args, name) for name in ("temperature", "top_p", "top_k")},

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from genprm.calculator import values_in
+from genprm.calculator import parted
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineRefused, InputError
 from genprm.protocols.chat import split
@@ -105,7 +105,8 @@ class Encoder:
             case "chat":
                 return chat_pieces(words)
             case _:
-                return _computed(words) if last and self._calculator else [Piece(words, last)]
+                computed = last and self._calculator
+                return [Piece(part, not put) for part, put in parted(words)] if computed else [Piece(words, last)]
 
     def _frame(self, roles: tuple[Role, ...]) -> Frame:
         if roles not in self._frames:
@@ -150,14 +151,6 @@ class _Draft:
         read = self.renderer.encode(text, spelt)
         self.ids.extend(read)
         self.own.extend(bytes([own]) * len(read))
-
-
-def _computed(words: str) -> list[Piece]:
-    pieces, at = [], 0
-    for start, end in values_in(words):
-        pieces += [Piece(words[at:start], True), Piece(words[start:end], False)]
-        at = end
-    return [*pieces, Piece(words[at:], True)]
 
 
 def _expanded(messages: Iterable[Message]) -> tuple[Message, ...]:
