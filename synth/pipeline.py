@@ -176,7 +176,9 @@ def _sources(pipeline: Pipeline, stage: Stage) -> list[str]:
         return list(pipeline.quality.against)
     if stage.name != "solutions":
         return []
-    return [source for source in (pipeline.problems and pipeline.problems.source, pipeline.solutions.existing) if source]
+    return [
+        source for source in (pipeline.problems and pipeline.problems.source, pipeline.solutions.existing) if source
+    ]
 
 
 def prices_of(engine: EngineOf | None) -> Prices:

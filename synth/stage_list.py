@@ -325,7 +325,9 @@ def card_stages(report: Callable[[str], Counts | None]) -> list[CardStage]:
     if assessed := report("quality"):
         found.append(CardStage("quality", assessed["solutions"], assessed["kept"], assessed["dropped"]))
     if taught := report("rationales"):
-        left = {outcome: n for outcome, n in taught["outcomes"].items() if outcome != "ok"} | {"broken": taught["failed"]}
+        left = {outcome: n for outcome, n in taught["outcomes"].items() if outcome != "ok"} | {
+            "broken": taught["failed"]
+        }
         found.append(CardStage("rationales", taught["solutions"], taught["outcomes"].get("ok", 0), left))
     if agreed := report("consensus"):
         dropped = agreed["dropped"] | {"broken": agreed["failed"]}
