@@ -9,6 +9,7 @@ stopped goes on.
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -252,7 +253,11 @@ async def _run(*words: str, log: Path) -> None:
     threads = {"OMP_NUM_THREADS": "1"} if "OMP_NUM_THREADS" not in os.environ else {}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "genprm", *words, stdout=output, stderr=output, env=os.environ | threads
+            *(sys.executable, "-m", "genprm", *words),
+            stdout=output,
+            stderr=output,
+            env=os.environ | threads,
+            preexec_fn=_die_with_parent,
         )
         try:
             code = await process.wait()
@@ -262,6 +267,14 @@ async def _run(*words: str, log: Path) -> None:
             raise
     if code:
         raise GenPRMError(f"genprm {' '.join(words[:2])} ended with exit code {code}: {log} says why")
+
+
+def _die_with_parent() -> None:
+    """A killed experiment would else leave trainings behind, which hold the folders that it goes on in."""
+    if sys.platform == "linux":
+        from genprm.sandbox.kernel.calls import die_with_parent
+
+        die_with_parent(signal.SIGKILL)
 
 
 def _hits(run: Path) -> Hits:

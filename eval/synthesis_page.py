@@ -124,9 +124,9 @@ _CONSENSUS = """The teacher's verdicts, of the steps up to the first one that is
 rationale, and in the rows that each filter keeps."""
 _CRITICS = """All begin from the same weights and train on as many rows for as many updates. They are judged on the
 same held-out solutions, one greedy rationale a step. <em>Wrong</em>: rows about a solution with an error. <em>No
-answer</em>: held-out solutions on which the critic named no first error; they count as missed. <em>Behind the first</em>: F1 of the
-first critic, less this one's. Small print: 95 % bootstrap intervals over held-out solutions. Each critic was
-trained once: how far another seed of the training would have come is not in them."""
+answer</em>: held-out solutions on which the critic named no first error; they count as missed. <em>Behind the
+first</em>: F1 of the first critic, less this one's. Small print: 95 % bootstrap intervals over held-out solutions. Each
+critic was trained once: how far another seed of the training would have come is not in them."""
 
 
 def _page(report: "SynthesisReport", pictures: Mapping[str, str]) -> str:
