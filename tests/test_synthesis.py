@@ -274,7 +274,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A critic that has hardly learned anything."""
     folder = tmp_path_factory.mktemp("base")
     rows, model = folder / "rows.jsonl", folder / "model"
-    assert main(["synth", "world", "--rows", "critic", "-n", "30", "-o", str(rows)]) == 0
+    assert main(["synth", "world", "train", "--rows", "critic", "-n", "30", "-o", str(rows)]) == 0
     words = ["--new", TINY, "--updates", "2", "--batch-tokens", "1200", "--micro-tokens", "600", "--precision", "fp32"]
     assert main(["train", "critic", str(rows), "--output", str(model), *words]) == 0
     return model
@@ -284,6 +284,7 @@ def command_of(path: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "genprm", "eval", "synthesis", str(path), "-o", str(out)]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_an_experiment_that_is_killed_comes_to_the_same_report(tmp_path: Path, base: Path) -> None:
     path = write(tmp_path, EXPERIMENT.replace("MODEL", str(base)))
