@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from genprm.eval.synthesis import SynthesisReport
 
 _CSS = """
-body { max-width: 54rem; margin: 3rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #222;
+body { max-width: 58rem; margin: 3rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #222;
        background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: 1rem 0; }
 th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap;
          vertical-align: top; line-height: 1.35; }
-th { font-weight: 600; vertical-align: bottom; } .text { text-align: left; white-space: normal; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; } .text { text-align: left; white-space: normal; }
 th:first-child, td:first-child { padding-left: 0; }
 td small { display: block; color: #555; font-size: .78rem; } p.how { color: #555; font-size: .9rem; }
 svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; }
@@ -123,7 +123,8 @@ bootstrap does not know of mistakes that it has not seen."""
 _CONSENSUS = """The teacher's verdicts, of the steps up to the first one that is wrong in truth: in every whole
 rationale, and in the rows that each filter keeps."""
 _CRITICS = """All begin from the same weights and train on as many rows for as many updates. They are judged on the
-same held-out solutions, one greedy rationale a step. <em>Wrong</em>: rows about a solution with an error. <em>No
+same held-out solutions, one greedy rationale a step. <em>Kept</em>: solutions that the filter keeps, of which
+<em>rows</em> were drawn to train on. <em>Wrong</em>: rows about a solution with an error. <em>No
 answer</em>: held-out solutions on which the critic named no first error; they count as missed. <em>Behind the
 first</em>: F1 of the first critic, less this one's. Small print: 95 % bootstrap intervals over held-out solutions. Each
 critic was trained once: how far another seed of the training would have come is not in them."""
@@ -159,8 +160,8 @@ def _page(report: "SynthesisReport", pictures: Mapping[str, str]) -> str:
 
 
 def _of_critics(scores: Sequence[CriticScore], picture: str) -> list[str]:
-    columns = ("critic", "labels", "filter", "code", "kept", "rows", "wrong (%)", "true verdicts (%)", "no answer",
-               "F1 (%)", "behind the first")  # fmt: skip
+    columns = ("critic", "labels", "filter", "code", "F1 (%)", "behind the first", "no answer", "kept", "rows",
+               "wrong (%)", "true verdicts (%)")  # fmt: skip
     return [
         "<h2>Critics</h2>",
         _table(columns, map(_critic, scores), texts=4),
@@ -229,9 +230,9 @@ def _critic(score: CriticScore) -> list[str]:
         score.arm.code,
     )
     return [
-        *map(escape, words), f"{score.kept:,} of {score.candidates:,}", f"{score.rows:,}",
-        f"{100 * score.wrong:.1f}", f"{100 * score.label_accuracy:.1f}", f"{score.unjudged:,}",
-        _share(score.f1), _share(score.difference, sign=True),
+        *map(escape, words), _share(score.f1), _share(score.difference, sign=True), f"{score.unjudged:,}",
+        f"{score.kept:,} of {score.candidates:,}", f"{score.rows:,}",
+        f"{100 * score.wrong:.1f}", f"{100 * score.label_accuracy:.1f}",
     ]  # fmt: skip
 
 
