@@ -162,7 +162,7 @@ def test_scores_that_are_no_shares_are_not_calibrated(tmp_path: Path, score: flo
     path.write_text(json.dumps({"id": "a", "label": -1, "n_steps": 2, "model": "logits", "scores": [0.5, score]}))
     args = argparse.Namespace(bins=10, resamples=1, limit=None, data=str(path), kind="scores")
     with pytest.raises(InputError, match="only shares can be calibrated"):
-        command(args)
+        asyncio.run(command(args))
 
 
 def genprm(*args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
