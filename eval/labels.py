@@ -15,7 +15,7 @@ from typing import Any
 
 from genprm.api import open_critic
 from genprm.commands import Work
-from genprm.errors import ConfigError
+from genprm.errors import ConfigError, InputError
 from genprm.eval.calibration import Binning, Calibration, Scored, calibrate
 from genprm.eval.labels_show import render_report
 from genprm.eval.prm800k import Rated, problems_of, read_ratings
@@ -49,8 +49,16 @@ def command(args: argparse.Namespace) -> Work:
     path = Path(args.data)
     kind = args.kind or ("ratings" if path.name.endswith(".gz") or "prm800k" in path.name else "scores")
     if kind == "scores":
-        return _scores(args, read_scores(path))
+        rows = read_scores(path)
+        _require_probabilities(rows, str(path))
+        return _scores(args, rows)
     return _ratings(args, read_ratings(_only_file(path) if path.is_dir() else path, args.limit))
+
+
+def _require_probabilities(rows: Sequence[ScoredSolution], path: str) -> None:
+    for row in rows:
+        if found := next((score for score in row.scores if not 0 <= score <= 1), None):
+            raise InputError(f"{row.model} gives {row.id!r} {found:g}: only shares can be calibrated", path, "scores")
 
 
 def _only_file(folder: Path) -> Path:

@@ -7,6 +7,7 @@ share is rated once, in the first of them.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ def read_ratings(path: str | Path, limit: int | None = None) -> list[Rated]:
     path = Path(path)
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from None
     problems: dict[str, dict[Path_, int | None]] = {}
     for row in decode_lines(decode_text(data, str(path)), str(path)):

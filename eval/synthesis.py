@@ -5,8 +5,9 @@ truth, and so the rows before and after consensus; trains a critic for each arm 
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +18,27 @@ from rich.table import Table
 
 from genprm import records
 from genprm.commands import Work
-from genprm.errors import InputError, MissingExtra
-from genprm.eval.synthesis_critics import Arm, CriticScore, Source, Test, Training, accuracy, rows_of, run_arms
-from genprm.eval.synthesis_labels import SchemeScore, mix, percent, score_schemes, truth_of
+from genprm.errors import ConfigError, InputError, MissingExtra
+from genprm.eval.paired import Measure
+from genprm.eval.synthesis_critics import (
+    Arm,
+    CriticScore,
+    FilterScore,
+    Source,
+    Test,
+    Training,
+    run_arms,
+    score_filters,
+)
+from genprm.eval.synthesis_labels import (
+    SchemeScore,
+    Threshold,
+    best_threshold,
+    mix,
+    percent,
+    score_schemes,
+    truth_of,
+)
 from genprm.runs import versions, write_whole
 from genprm.show import stdout
 from genprm.synth.config import Pipeline, read_pipeline, read_toml
@@ -29,6 +48,7 @@ from genprm.synth.stage_list import STAGES
 from genprm.synth.stages import Done
 from genprm.synth.types import Taught, Valued
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SCHEMES = ("hard", "soft:0.5", "ratio:0.5", "ratio:0.7", "ratio:0.8", "ratio:0.9", "ratio:1", "difference:-0.3")
 
 
@@ -53,8 +73,9 @@ class SynthesisReport:
     summary: str
     stages: tuple[dict[str, Any], ...]
     schemes: tuple[SchemeScore, ...]
-    consensus: tuple[tuple[str, str, str], ...]
-    """What, solutions, and their verdicts that are true, in percent."""
+    threshold: Threshold | None
+    """Of relative progress; None where the usual one is not among the schemes."""
+    consensus: tuple[FilterScore, ...]
     critics: tuple[CriticScore, ...]
     settings: Mapping[str, Any]
 
@@ -65,6 +86,7 @@ def command(args: argparse.Namespace) -> Work:
     experiment = read_experiment(path)
     source = path.parent / experiment.pipeline
     pipeline = read_pipeline(source)
+    _require_world(pipeline, str(source))
     if find_spec("matplotlib") is None:
         raise MissingExtra("matplotlib", "plot", "the page of results")
     folder = Path(args.output) if args.output else Path("runs") / f"synthesis-{path.stem}"
@@ -78,9 +100,31 @@ def read_experiment(path: Path) -> Experiment:
     except msgspec.ValidationError as error:
         message, _, field = str(error).partition(" - at `$.")
         raise InputError(message, str(path), field.rstrip("`")) from None
-    for scheme in (*experiment.schemes, *(arm.labels for arm in experiment.critics.values())):
-        read_scheme(scheme)
+    if not experiment.schemes:
+        raise InputError("there is no scheme of labels", str(path), "schemes")
+    for number, scheme in enumerate(experiment.schemes):
+        _require_scheme(scheme, path, f"schemes[{number}]")
+    for name, arm in experiment.critics.items():
+        if not _NAME.fullmatch(name):
+            raise InputError("a critic is named by letters, digits, _, . and -", str(path), f"critics.{name}")
+        _require_scheme(arm.labels, path, f"critics.{name}.labels")
     return experiment
+
+
+def _require_scheme(scheme: str, path: Path, field: str) -> None:
+    try:
+        read_scheme(scheme)
+    except ConfigError as error:
+        raise InputError(str(error), str(path), field) from None
+
+
+def _require_world(pipeline: Pipeline, path: str) -> None:
+    """The truth of steps is known in the world alone, and critics need values and rationales."""
+    if pipeline.problems is None or not pipeline.problems.source.startswith("world:"):
+        raise InputError("an experiment needs problems of the world, as world:train:0-500", path, "problems.source")
+    for section in ("values", "labels", "rationales"):
+        if getattr(pipeline, section) is None:
+            raise InputError(f"an experiment needs a section [{section}]", path, section)
 
 
 async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, labels_only: bool) -> int:
@@ -90,6 +134,8 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
     sources, valued = _sources(folder / "pipeline")
     truths = [truth for each in valued if (truth := truth_of(each.attempt)) is not None]
     known = [each for each in valued if truth_of(each.attempt) is not None]
+    if not known:
+        raise ConfigError("the pipeline has no solution in the world's language to hold labels against")
     schemes = score_schemes(known, truths, experiment.schemes, experiment.seed)
     arms = {} if labels_only else experiment.critics
     critics = await run_arms(arms, sources, experiment.train, experiment.test, folder / "critics", experiment.seed)
@@ -97,7 +143,8 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
         summary=_summary(known, mix(truths)),
         stages=tuple(_stage(each) for each in reports),
         schemes=tuple(schemes),
-        consensus=_consensus(experiment, sources),
+        threshold=best_threshold(known, truths, schemes, experiment.seed),
+        consensus=tuple(score_filters(experiment.critics.values(), sources, experiment.seed)),
         critics=tuple(critics),
         settings={**msgspec.to_builtins(experiment), "versions": versions()},
     )
@@ -139,46 +186,44 @@ def _summary(valued: Sequence[Valued], found: Mapping[str, int]) -> str:
 
 def _stage(report: Mapping[str, Any]) -> dict[str, Any]:
     cost = report.get("cost", {})
-    outcome = report.get("kept", report.get("rows", report.get("solutions", report.get("values", ""))))
+    came = f"{report['problems']:,} problems" if "problems" in report else report.get("solutions", "")
+    left = report.get("kept", report.get("rows", report.get("solutions", "")))
     return {
         "stage": report["stage"],
-        "in": report.get("problems", report.get("solutions", "")),
-        "out": outcome,
+        "in": came,
+        "out": left,
         "calls": cost.get("calls", 0),
         "tokens": cost.get("completion_tokens", 0),
         "seconds": report["seconds"],
     }
 
 
-def _consensus(experiment: Experiment, sources: Sequence[Source]) -> tuple[tuple[str, str, str], ...]:
-    """The teacher's verdicts before and after each filter of the experiment."""
-    arms = {"every solution": Arm(consensus="none")} | {
-        f"kept by {arm.labels}, {arm.consensus}": arm for arm in experiment.critics.values() if arm.consensus != "none"
-    }
-    rows = {name: rows_of(arm, sources) for name, arm in arms.items()}
-    return tuple((name, f"{len(found):,}", f"{100 * accuracy(found):.1f} %") for name, found in rows.items())
-
-
 def _print(report: SynthesisReport) -> None:
     console = stdout()
     console.print(report.summary)
-    table = Table(box=None, pad_edge=False)
-    for name in ("labels", "all steps", "right", "wrong", "gain"):
-        table.add_column(name)
-    for score in report.schemes:
-        table.add_row(
-            score.scheme, *map(percent, (score.accuracy, score.right, score.wrong)), percent(score.gain, sign=True)
-        )
-    console.print(table)
-    for line in report.consensus:
-        console.print("  ".join(line))
+    console.print(_grid(("labels", "all steps", "right", "wrong", "gain"), map(_scheme, report.schemes)))
+    filters = ((each.name, f"{each.solutions:,}", percent(each.accuracy)) for each in report.consensus)
+    console.print(_grid(("consensus", "solutions", "true verdicts"), filters))
     if report.critics:
-        critics = Table(box=None, pad_edge=False)
-        for name in ("critic", "rows", "true verdicts", "F1", "behind the first"):
-            critics.add_column(name)
-        for each in report.critics:
-            accurate = f"{100 * each.label_accuracy:.1f}"
-            critics.add_row(
-                each.name, f"{each.rows:,}", accurate, percent(each.f1), percent(each.difference, sign=True)
-            )
-        console.print(critics)
+        console.print(
+            _grid(("critic", "rows", "true verdicts", "F1", "behind the first"), map(_critic, report.critics))
+        )
+
+
+def _scheme(score: SchemeScore) -> list[str]:
+    right, wrong = (percent(Measure(each.value, None)) for each in (score.right, score.wrong))
+    return [score.scheme, percent(score.accuracy), right, wrong, percent(score.gain, sign=True)]
+
+
+def _critic(score: CriticScore) -> list[str]:
+    accurate = f"{100 * score.label_accuracy:.1f}"
+    return [score.name, f"{score.rows:,}", accurate, percent(score.f1), percent(score.difference, sign=True)]
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(head):
+        table.add_column(name, no_wrap=True, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table

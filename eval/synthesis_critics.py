@@ -9,17 +9,21 @@ stopped goes on.
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from genprm import records
+from genprm.board import cancelled
 from genprm.errors import ConfigError, GenPRMError
 from genprm.eval.paired import Estimate, Measure, estimate
-from genprm.eval.synthesis_labels import Truth
+from genprm.eval.synthesis_labels import Truth, share_by_problem
 from genprm.runs import key, write_whole
 from genprm.synth.consensus import agree
 from genprm.synth.conversations import to_conversation
@@ -32,6 +36,8 @@ Code = Literal["run", "written", "none"]
 _JUDGED_WITH = {"run": [], "written": ["execute=false"], "none": ["verify=false"]}
 """Options of the protocol by which a critic is judged in the manner that it was trained in."""
 RESAMPLES = 4000
+ROWS = "rows.jsonl"
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ class Training:
     """Folder or name on the hub; ``nano:NAME`` for shipped weights."""
     options: tuple[str, ...] = ()
     """Further ones of ``genprm train critic``."""
-    rows: int | None = None
-    """Rows of each arm; None: as many as the arm that has fewest."""
-    parallel: int = 1
+    rows: _Positive | None = None
+    """Rows of each arm, at most; None: as many as the arm that has fewest."""
+    parallel: _Positive = 1
     """Arms at once."""
 
 
@@ -63,7 +69,7 @@ class Test:
 
     engine: str = "nano:{model}"
     split: str = "test"
-    problems: int = 400
+    problems: _Positive = 400
     difficulty: int | None = None
 
 
@@ -95,6 +101,18 @@ class CriticScore:
     f1: Measure
     difference: Measure
     """F1 of the first arm, less this one's."""
+    unjudged: int = 0
+    """Held-out solutions on which it came to no first error, which count as missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterScore:
+    """What one filter leaves. Shares lie in [0, 1]."""
+
+    name: str
+    solutions: int
+    accuracy: Measure
+    """Share of the teacher's verdicts that are true."""
 
 
 def rows_of(arm: Arm, sources: Sequence[Source]) -> list[tuple[Source, dict[str, object]]]:
@@ -113,14 +131,34 @@ def rows_of(arm: Arm, sources: Sequence[Source]) -> list[tuple[Source, dict[str,
     return found
 
 
-def accuracy(rows: Sequence[tuple[Source, Mapping[str, object]]]) -> float:
+Rows = Sequence[tuple[Source, Mapping[str, object]]]
+
+
+def accuracy(rows: Rows, seed: int = 0) -> Measure:
     """Share of verdicts in these rows that are true, of the steps up to the first error in truth."""
-    pairs = [pair for source, _ in rows for pair in _verdicts(source)]
-    return sum(said == true for said, true in pairs) / max(len(pairs), 1)
+    found: dict[str, tuple[int, int]] = {}
+    for source, row in rows:
+        pairs = list(_verdicts(source, row))
+        hits, n = found.get(source.taught.attempt.problem_id, (0, 0))
+        hits += sum(said == true for said, true in pairs)
+        found[source.taught.attempt.problem_id] = hits, n + len(pairs)
+    return share_by_problem(found, seed)
 
 
-def _verdicts(source: Source) -> Iterator[tuple[bool | None, bool]]:
-    said = [rationale.verdict for rationale in source.taught.rationales]
+def score_filters(arms: Iterable[Arm], sources: Sequence[Source], seed: int = 0) -> list[FilterScore]:
+    """The teacher's verdicts before, and after each filter that there is among the arms."""
+    filters = {"every solution": Arm(consensus="none")}
+    filters |= {f"{arm.labels}, by {arm.consensus}": arm for arm in arms if arm.consensus != "none"}
+    rows = {name: rows_of(arm, sources) for name, arm in filters.items()}
+    return [FilterScore(name, len(found), accuracy(found, seed)) for name, found in rows.items()]
+
+
+def _verdicts(source: Source, row: Mapping[str, object]) -> Iterator[tuple[bool | None, bool]]:
+    """Those that stand in the row, which a filter by step may have cut."""
+    turns = row["messages"]
+    assert isinstance(turns, list)
+    n = sum(turn["role"] == "assistant" for turn in turns)
+    said = [rationale.verdict for rationale in source.taught.rationales[:n]]
     yield from zip(said, source.truth, strict=False)
 
 
@@ -136,10 +174,14 @@ async def run_arms(
         raise ConfigError("an arm of the experiment has no row to train on")
     room = asyncio.Semaphore(training.parallel)
     taken = {name: Random(seed).sample(rows, n) for name, rows in chosen.items()}
-    hits = await asyncio.gather(
-        *(_arm(arms[name], rows, training, test, folder / name, room) for name, rows in taken.items())
-    )
-    drawn = _estimates(dict(zip(arms, hits, strict=True)), seed)
+    for name, rows in taken.items():  # before any of them trains
+        _write(folder / name, [row for _, row in rows])
+    tasks = [asyncio.create_task(_arm(arm, training, test, folder / name, room)) for name, arm in arms.items()]
+    try:
+        hits = dict(zip(arms, await asyncio.gather(*tasks), strict=True))
+    finally:
+        await cancelled(tasks)
+    drawn = _estimates(hits, seed)
     base = next(iter(drawn.values()))
     return [
         CriticScore(
@@ -149,48 +191,45 @@ async def run_arms(
             kept=len(chosen[name]),
             rows=n,
             wrong=sum(not all(source.truth) for source, _ in taken[name]) / n,
-            label_accuracy=accuracy(taken[name]),
+            label_accuracy=accuracy(taken[name], seed).value or 0.0,
             f1=drawn[name].measure(),
             difference=base.minus(drawn[name]),
+            unjudged=sum(not judged for _, _, judged in hits[name].values()),
         )
         for name, arm in arms.items()
     ]
 
 
-Hits = dict[str, tuple[bool, bool]]
-"""By solution: whether it has an error, and whether the critic's first error is the true one."""
+Hits = dict[str, tuple[bool, bool, bool]]
+"""By solution: whether it has an error, whether the critic's first error is the true one, whether it has named one."""
 
 
 def _estimates(hits: Mapping[str, Hits], seed: int) -> dict[str, Estimate]:
     first = next(iter(hits.values()))
-    wrong = [is_wrong for is_wrong, _ in first.values()]
+    wrong = [is_wrong for is_wrong, _, _ in first.values()]
     columns = {name: [[each[id_][1] for id_ in first]] for name, each in hits.items()}
     return estimate(wrong, columns, seed=seed, resamples=RESAMPLES)
 
 
-async def _arm(
-    arm: Arm,
-    rows: Sequence[tuple[Source, dict[str, object]]],
-    training: Training,
-    test: Test,
-    folder: Path,
-    room: asyncio.Semaphore,
-) -> Hits:
-    data = _written(folder, [row for _, row in rows])
+async def _arm(arm: Arm, training: Training, test: Test, folder: Path, room: asyncio.Semaphore) -> Hits:
     async with room:
         model = folder / "model"
-        await _run("train", "critic", str(data), "--model", _folder(training.model), "--output", str(model),
+        await _run("train", "critic", str(folder / ROWS), "--model", _folder(training.model), "--output", str(model),
                    *training.options, log=folder / "train.log")  # fmt: skip
         await _run(*_judging(arm, test, model), "--run", str(folder / "judged"), log=folder / "judge.log")
     return _hits(folder / "judged")
 
 
-def _written(folder: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+def _write(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Raises ConfigError where the arm was begun with other rows: its critic has not seen these."""
+    lines = [(json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows]
+    path = folder / ROWS
+    if path.exists():
+        if path.read_bytes() != b"".join(lines):
+            raise ConfigError(f"{folder} was begun with other rows; name another folder with -o")
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.jsonl"
-    if not path.exists():
-        write_whole(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
-    return path
+    write_whole(path, lines)
 
 
 def _judging(arm: Arm, test: Test, model: Path) -> list[str]:
@@ -214,7 +253,11 @@ async def _run(*words: str, log: Path) -> None:
     threads = {"OMP_NUM_THREADS": "1"} if "OMP_NUM_THREADS" not in os.environ else {}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "genprm", *words, stdout=output, stderr=output, env=os.environ | threads
+            *(sys.executable, "-m", "genprm", *words),
+            stdout=output,
+            stderr=output,
+            env=os.environ | threads,
+            preexec_fn=_die_with_parent,
         )
         try:
             code = await process.wait()
@@ -226,11 +269,19 @@ async def _run(*words: str, log: Path) -> None:
         raise GenPRMError(f"genprm {' '.join(words[:2])} ended with exit code {code}: {log} says why")
 
 
+def _die_with_parent() -> None:
+    """A killed experiment would else leave trainings behind, which hold the folders that it goes on in."""
+    if sys.platform == "linux":
+        from genprm.sandbox.kernel.calls import die_with_parent
+
+        die_with_parent(signal.SIGKILL)
+
+
 def _hits(run: Path) -> Hits:
     found: Hits = {}
     with (run / "results.jsonl").open("rb") as lines:
         for number, line in enumerate(lines, 1):
             critique = records.from_json(line, Critique, f"{run}/results.jsonl:{number}")
             gold = critique.solution.first_error
-            found[key(critique.solution)] = (gold != NO_ERROR, critique.first_error == gold)
+            found[key(critique.solution)] = (gold != NO_ERROR, critique.first_error == gold, critique.outcome == "ok")
     return found

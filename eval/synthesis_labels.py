@@ -12,11 +12,13 @@ import numpy as np
 from genprm.eval.metrics import interval
 from genprm.eval.paired import Measure
 from genprm.synth.labels import label
-from genprm.synth.schemes import Scheme
+from genprm.synth.schemes import Scheme, read_scheme
 from genprm.synth.types import Attempt, Label, Valued
 from genprm.synth.world.reading import read_problem, read_solution
 
 RESAMPLES = 2000
+USUAL = 0.8
+"""Threshold of arXiv 2504.00891."""
 Truth = tuple[bool, ...]
 """Of the steps up to the first one that is wrong in truth."""
 
@@ -134,6 +136,34 @@ def _draws(counts: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(totals[:, 0] / np.maximum(totals[:, 1], 1))
 
 
+def share_by_problem(counts: Mapping[str, tuple[int, int]], seed: int = 0) -> Measure:
+    """A share of hits and its interval, from the hits and the trials of each problem."""
+    return _measure(np.asarray(list(counts.values()), dtype=float).reshape(-1, 2), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The relative progress, among the schemes, that labels best, beside the published threshold."""
+
+    best: str
+    usual: str
+    gain: Measure
+    """Accuracy of ``best``, less that of ``usual``; ``best`` was chosen on the same solutions."""
+
+
+def best_threshold(
+    valued: Sequence[Valued], truths: Sequence[Truth], scores: Sequence[SchemeScore], seed: int = 0
+) -> Threshold | None:
+    """None where ``ratio:0.8`` is not among the schemes. Of equals the usual one is the best."""
+    ratios = [score for score in scores if read_scheme(score.scheme).kind == "ratio"]
+    usual = next((score for score in ratios if read_scheme(score.scheme).threshold == USUAL), None)
+    if usual is None:
+        return None
+    best = max(ratios, key=lambda score: (score.accuracy.value or 0.0, score is usual))
+    _, compared = score_schemes(valued, truths, (usual.scheme, best.scheme), seed)
+    return Threshold(best.scheme, usual.scheme, compared.gain)
+
+
 def mix(truths: Sequence[Truth]) -> Mapping[str, int]:
     """How many steps are judged, and how many of them are wrong."""
     steps = [step for truth in truths for step in truth]
@@ -141,7 +171,7 @@ def mix(truths: Sequence[Truth]) -> Mapping[str, int]:
 
 
 def percent(measure: Measure, sign: bool = False) -> str:
-    """``97.4 (96.9–97.8)``; a dash where there is nothing."""
+    """``97.4 (96.9 to 97.8)``; a dash where there is nothing."""
     if measure.value is None:
         return "–"
     form = "{:+.1f}" if sign else "{:.1f}"

@@ -12,23 +12,27 @@ from matplotlib.figure import Figure
 
 from genprm.eval.paired import Measure
 from genprm.eval.plots import STYLE, errors, save
-from genprm.eval.synthesis_critics import CriticScore
-from genprm.eval.synthesis_labels import SchemeScore, percent
+from genprm.eval.synthesis_critics import CriticScore, FilterScore
+from genprm.eval.synthesis_labels import SchemeScore, Threshold, percent
 from genprm.runs import write_whole
 
 if TYPE_CHECKING:
     from genprm.eval.synthesis import SynthesisReport
 
 _CSS = """
-body { max-width: 54rem; margin: 3rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #222;
+body { max-width: 58rem; margin: 3rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; color: #222;
        background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: 1rem 0; }
-th, td { padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
-svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; } p.how { color: #555; font-size: .85rem; }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap;
+         vertical-align: top; line-height: 1.35; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; } .text { text-align: left; white-space: normal; }
+th:first-child, td:first-child { padding-left: 0; }
+td small { display: block; color: #555; font-size: .78rem; } p.how { color: #555; font-size: .9rem; }
+svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; }
+dt { font-weight: 600; } dd { margin: 0 0 .3rem 1rem; } dl { font-size: .85rem; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #16181c; } th, td { border-color: #333; } p.how { color: #999; }
+  body { color: #ddd; background: #16181c; } th, td { border-color: #333; } p.how, td small { color: #aaa; }
   svg { background: #fff; border-radius: 4px; }
 }
 """
@@ -74,7 +78,7 @@ def critics(scores: Sequence[CriticScore]) -> Figure:
         places = [len(scores) - 1 - i for i in range(len(scores))]
         _dots(axes, [score.f1 for score in scores], places, "F1", "D", "0.0")
         axes.set_yticks(places, [score.name for score in scores])
-        axes.set_xlabel("F1 of the trained critic (%)")
+        axes.set_xlabel("F1 of the trained critic on held-out problems (%)")
         axes.set_ylim(-0.6, len(scores) - 0.4)
         axes.grid(axis="x", color="0.9", linewidth=0.8)
         axes.set_axisbelow(True)
@@ -108,37 +112,46 @@ def _inline(figure: Figure) -> str:
 
 # --- the page ------------------------------------------------------------------------------------------------------
 
+_SCHEMES = """Share of labels that are true, in percent, of the steps up to the first one that is wrong in truth; what
+comes after follows from it. <em>First error</em>: solutions whose first error, or lack of one, is labelled as it is.
+<em>Unsure</em>: steps without a label, which are in no other share. <em>Gain</em>: accuracy on all steps, less that of
+the first scheme, on the same solutions."""
+_VALUES = """All schemes are cut from the same values. A plan that stops when labels are settled settles those of one
+scheme (<em>settles</em> in the pipeline's file); the others are cut from what it happened to ask."""
+_INTERVALS = """Small print: 95 % bootstrap intervals over problems. A share of 100 or 0 has one without width: the
+bootstrap does not know of mistakes that it has not seen."""
+_CONSENSUS = """The teacher's verdicts, of the steps up to the first one that is wrong in truth: in every whole
+rationale, and in the rows that each filter keeps."""
+_CRITICS = """All begin from the same weights and train on as many rows for as many updates. They are judged on the
+same held-out solutions, one greedy rationale a step. <em>Kept</em>: solutions that the filter keeps, of which
+<em>rows</em> were drawn to train on. <em>Wrong</em>: rows about a solution with an error. <em>No
+answer</em>: held-out solutions on which the critic named no first error; they count as missed. <em>Behind the
+first</em>: F1 of the first critic, less this one's. Small print: 95 % bootstrap intervals over held-out solutions. Each
+critic was trained once: how far another seed of the training would have come is not in them."""
+
 
 def _page(report: "SynthesisReport", pictures: Mapping[str, str]) -> str:
     parts = [
         "<h1>Synthesis, against the truth of the world</h1>",
         f"<p>{escape(report.summary)}</p>",
         "<h2>Stages</h2>",
-        _table(("stage", "in", "out", "calls", "tokens", "seconds"), map(_stage, report.stages)),
+        _table(("stage", "in", "out", "calls", "tokens written", "seconds"), map(_stage, report.stages)),
+        _how("In and out are solutions where nothing else is said. Seconds are those of the run that ended the stage."),
         "<h2>Label schemes</h2>",
-        "<p>Share of labels that are true, of the steps up to the first error in truth; percent, 95 % bootstrap "
-        "intervals over problems. The last column is the accuracy less that of the first scheme.</p>",
+        *([f"<p>{escape(_said(report.threshold))}</p>"] if report.threshold else []),
         _table(
             ("scheme", "all steps", "right steps", "wrong steps", "first error", "unsure", "gain"),
             map(_scheme, report.schemes),
         ),
+        _how(_SCHEMES, _VALUES, _INTERVALS),
         f'<div class="wide"><svg{pictures["labels"]}</div>',
         "<h2>Consensus</h2>",
-        _table(("", "solutions", "verdicts that are true"), report.consensus),
+        _table(("kept", "solutions", "true verdicts (%)"), map(_filter, report.consensus)),
+        _how(_CONSENSUS),
+        *(_of_critics(report.critics, pictures["critics"]) if report.critics else []),
+        "<h2>Settings</h2>",
+        _settings(report.settings),
     ]
-    if report.critics:
-        parts += [
-            "<h2>Critics</h2>",
-            "<p>Each trained on as many rows for as many updates, from the same weights, judged on the same held-out "
-            "problems. The last column is the F1 of the first critic, less this one's.</p>",
-            _table(
-                ("critic", "labels", "filter", "code", "kept", "rows", "true verdicts", "F1", "behind the first"),
-                map(_critic, report.critics),
-            ),
-            f'<div class="wide"><svg{pictures["critics"]}</div>',
-        ]
-    settings = "; ".join(f"{name} = {value}" for name, value in report.settings.items())
-    parts.append(f'<p class="how">{escape(settings)}</p>')
     body = "\n".join(parts)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{_CSS}</style>'
     return (
@@ -146,23 +159,92 @@ def _page(report: "SynthesisReport", pictures: Mapping[str, str]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+def _of_critics(scores: Sequence[CriticScore], picture: str) -> list[str]:
+    columns = ("critic", "labels", "filter", "code", "F1 (%)", "behind the first", "no answer", "kept", "rows",
+               "wrong (%)", "true verdicts (%)")  # fmt: skip
+    return [
+        "<h2>Critics</h2>",
+        _table(columns, map(_critic, scores), texts=4),
+        _how(_CRITICS),
+        f'<div class="wide"><svg{picture}</div>',
+    ]
+
+
+def _said(found: Threshold) -> str:
+    if found.best == found.usual:
+        return f"No threshold of relative progress that was tried labels better than {found.usual}."
+    return (
+        f"Of relative progress {found.best} labels best: {percent(found.gain, sign=True)} percentage points beside "
+        f"{found.usual}. It was chosen on the solutions that it is measured on, which flatters it."
+    )
+
+
+def _how(*captions: str) -> str:
+    """``captions`` are HTML."""
+    return f'<p class="how">{" ".join(captions)}</p>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """Cells are HTML; the first ``texts`` columns are words, the others numbers."""
+    top = "".join(_cell("th", cell, at < texts) for at, cell in enumerate(head))
+    lines = "\n".join(
+        f"<tr>{''.join(_cell('td', cell, at < texts) for at, cell in enumerate(row))}</tr>" for row in rows
+    )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>\n{lines}\n</tbody></table></div>'
 
 
+def _cell(tag: str, content: str, is_text: bool) -> str:
+    return f'<{tag} class="text">{content}</{tag}>' if is_text else f"<{tag}>{content}</{tag}>"
+
+
+def _share(measure: Measure, sign: bool = False) -> str:
+    """A figure with its interval under it."""
+    value, _, rest = percent(measure, sign).partition(" (")
+    return f"{value}<small>{rest.removesuffix(')')}</small>" if rest else value
+
+
 def _stage(stage: Mapping[str, object]) -> list[str]:
-    return [f"{value:,}" if isinstance(value, int) else str(value) for value in stage.values()]
+    return [_number(value) for value in stage.values()]
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def _scheme(score: SchemeScore) -> list[str]:
     shares = (score.accuracy, score.right, score.wrong, score.first_error)
-    return [score.scheme, *map(percent, shares), f"{100 * score.unsure:.1f}", percent(score.gain, sign=True)]
+    return [escape(score.scheme), *map(_share, shares), f"{100 * score.unsure:.1f}", _share(score.gain, sign=True)]
+
+
+def _filter(score: FilterScore) -> list[str]:
+    return [escape(score.name), f"{score.solutions:,}", _share(score.accuracy)]
 
 
 def _critic(score: CriticScore) -> list[str]:
+    words = (
+        score.name,
+        score.arm.labels if score.arm.consensus != "none" else "–",
+        score.arm.consensus,
+        score.arm.code,
+    )
     return [
-        score.name, score.arm.labels, score.arm.consensus, score.arm.code, f"{score.kept:,} of {score.candidates:,}",
-        f"{score.rows:,}", f"{100 * score.label_accuracy:.1f}", percent(score.f1), percent(score.difference, sign=True),
+        *map(escape, words), _share(score.f1), _share(score.difference, sign=True), f"{score.unjudged:,}",
+        f"{score.kept:,} of {score.candidates:,}", f"{score.rows:,}",
+        f"{100 * score.wrong:.1f}", f"{100 * score.label_accuracy:.1f}",
     ]  # fmt: skip
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    lines = (f"<dt>{escape(name)}</dt><dd>{escape(_plain(value))}</dd>" for name, value in settings.items())
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+def _plain(value: object) -> str:
+    """Nested settings in words, without the marks of Python."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {_plain(each)}" for name, each in value.items() if each is not None)
+    if isinstance(value, list | tuple):
+        return " ".join(map(_plain, value))
+    return str(value)

@@ -75,13 +75,7 @@ def ratio_above(after: Estimate, before: Estimate, threshold: float) -> float:
     return _mean(before, lambda v: tail(after, threshold * v))
 
 
-def gain_above(
-    after: Estimate,
-    before: Estimate,
-    threshold: float,
-    best_of: int = 1,
-    prover: tuple[Estimate, Estimate] | None = None,
-) -> float:
+def gain_above(after: Estimate, before: Estimate, threshold: float, best_of: int = 1) -> float:
     """P(g(Q) - g(V) >= threshold) with g(q) = 1 - (1 - q)^K, the value under the best of K (K = 1: q itself)."""
 
     def needed(v: Reals) -> Reals:

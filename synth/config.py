@@ -218,7 +218,7 @@ def _require_known(pipeline: Pipeline, path: str) -> None:
     if pipeline.rationales:
         options_of(pipeline.rationales.options, Teaching, path, "rationales.options", seed=pipeline.seed)
     if pipeline.export:
-        options_of(pipeline.export.options, ExportOptions, path, "export.options", replace=True)
+        options_of(pipeline.export.options, ExportOptions, path, "export.options", replace=True, stages=())
     try:
         if pipeline.values:
             read_plan(pipeline.values.plan, pipeline.values.settles, pipeline.values.budget)

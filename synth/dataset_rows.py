@@ -63,7 +63,8 @@ def columns(row: Row) -> dict[str, Any]:
 
 
 def _label(row: Row) -> int | None:
-    """The first error as it is trained on: by the labels, else by the teacher, else as it was given."""
+    """The first error by the labels, else by the teacher, else as it was given; the conversation may say another one,
+    where its verdicts are the teacher's and no consensus was asked for."""
     if row.labelled:
         return row.labelled.first_error
     verdicts = [rationale.verdict for rationale in row.taught.rationales] if row.taught else []

@@ -8,7 +8,6 @@ DIR/1-solutions/report.json     counts and costs, when the stage is done
 DIR/2-values/…
 """
 
-import hashlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,9 +20,10 @@ import msgspec
 
 from genprm import records
 from genprm.engines import open_engine
-from genprm.errors import ConfigError, InputError
+from genprm.errors import ConfigError
 from genprm.runs import Run, config_of_program, require_fitting
 from genprm.synth.config import EngineOf, Pipeline
+from genprm.synth.fingerprints import digest_of, digests_of
 from genprm.synth.grading import Grader
 from genprm.synth.ledger import Recorded
 from genprm.synth.stages import Done, Prices, costs
@@ -67,6 +67,7 @@ class Shop:
         self.pipeline = pipeline
         self.grader = grader
         self.retry_failed = retry_failed
+        self._stages: Mapping[str, Stage] = {}
 
     async def make(self, stage: Stage, stages: Mapping[str, Stage]) -> Report:
         """Run a stage to its end, or find that it is done; its report.
@@ -74,30 +75,38 @@ class Shop:
         Raises:
             ConfigError: it was begun with other options or on other data, or what it reads is not there yet.
         """
+        self._stages = stages
         for name in stage.reads:
-            if self._in(name) and not self.has(stages[name]):
-                raise ConfigError(f"stage {stage.name} needs the results of {name}: run that stage first")
+            if self._in(name):
+                self._require_made(stages[name], stages, stage)
         path = self.folder / stage.folder / "report.json"
         if path.exists() and not self.retry_failed:
-            require_fitting(path.parent, self._config(stage, stages), "-o")
-            return self.report(stage) or {}
+            require_fitting(path.parent, config_of(self.folder, self.pipeline, stage, stages), "-o")
+            return self.report(stage.name) or {}
         return await self._made(stage, stages)
+
+    def _require_made(self, needed: Stage, stages: Mapping[str, Stage], stage: Stage) -> None:
+        """Also by the options that the file has now: a stage that is run alone would else go on from other ones."""
+        if not self.has(needed):
+            raise ConfigError(f"stage {stage.name} needs the results of {needed.name}: run that stage first")
+        require_fitting(self.folder / needed.folder, config_of(self.folder, self.pipeline, needed, stages), "-o")
 
     async def _made(self, stage: Stage, stages: Mapping[str, Stage]) -> Report:
         began = perf_counter()
-        self._stages = stages
         counts = await stage.work(self, stage)
         report = {"stage": stage.name, **counts, "seconds": round(perf_counter() - began, 3)}
-        with Run(self.folder / stage.folder, self._config(stage, stages), option="-o") as run:
+        config = config_of(self.folder, self.pipeline, stage, stages)
+        with Run(self.folder / stage.folder, config, option="-o") as run:
             run.write_report(report)
         return report
 
     @asynccontextmanager
     async def opened(self, stage: Stage, *, seams: bool = False) -> AsyncIterator[Opened]:
         """The folder of a stage, and its engine around a ledger there."""
-        chosen = self.engine_of(stage)
+        chosen = engine_of(self.pipeline, stage)
+        config = config_of(self.folder, self.pipeline, stage, self._stages)
         async with AsyncExitStack() as stack:
-            run = stack.enter_context(Run(self.folder / stage.folder, self._config(stage, self._stages), option="-o"))
+            run = stack.enter_context(Run(self.folder / stage.folder, config, option="-o"))
             engine = None
             if chosen is not None:
                 opening = open_engine(
@@ -107,10 +116,6 @@ class Shop:
                 engine = Recorded(opened, run.folder / "calls.jsonl", chosen.concurrency, seams=seams)
                 stack.push_async_callback(engine.close)
             yield Opened(run, engine, prices_of(chosen))
-
-    def engine_of(self, stage: Stage) -> EngineOf | None:
-        name = getattr(getattr(self.pipeline, stage.name), "engine", "")
-        return self.pipeline.engine(name) if name else None
 
     def read(self, stage: str, type_: type[T]) -> list[T]:
         """The records of a stage that is done, without those of items that failed."""
@@ -125,28 +130,55 @@ class Shop:
     def has(self, stage: Stage) -> bool:
         return (self.folder / stage.folder / "report.json").exists()
 
-    def report(self, stage: Stage) -> dict[str, Any] | None:
-        """What a stage that is done reported."""
-        path = self.folder / stage.folder / "report.json"
+    def report(self, stage: str) -> dict[str, Any] | None:
+        """What a stage that is done reported; None for one that is not, or that the pipeline has not."""
+        if not self._in(stage):
+            return None
+        path = self.folder / self._stages[stage].folder / "report.json"
         return records.from_json(path.read_bytes(), dict[str, Any], str(path)) if path.exists() else None
 
     def _in(self, name: str) -> bool:
         return getattr(self.pipeline, name) is not None
 
-    def _config(self, stage: Stage, stages: Mapping[str, Stage]) -> dict[str, Any]:
-        """All that the results of a stage depend on."""
-        chosen = self.engine_of(stage)
-        before = [stages[name] for name in stage.reads if self._in(name)]
-        return {
-            "stage": stage.name,
-            "options": msgspec.to_builtins(getattr(self.pipeline, stage.name)),
-            "problems": msgspec.to_builtins(self.pipeline.problems) if not before else None,
-            "engine": None if chosen is None else _config_of_engine(chosen),
-            "grading": msgspec.to_builtins(self.pipeline.grading),
-            "seed": self.pipeline.seed,
-            "data": {one.name: digest_of(self.folder / one.folder / "results.jsonl") for one in before},
-            **config_of_program(),
-        }
+
+def config_of(folder: Path, pipeline: Pipeline, stage: Stage, stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """All that the results of a stage depend on.
+
+    Raises:
+        InputError: the results of a stage before it, or a file that it reads, are not there.
+    """
+    chosen = engine_of(pipeline, stage)
+    before = [stages[name] for name in stage.reads if getattr(pipeline, name) is not None]
+    made = {one.name: digest_of(folder / one.folder / "results.jsonl") for one in before}
+    return {
+        "stage": stage.name,
+        "options": msgspec.to_builtins(getattr(pipeline, stage.name)),
+        "problems": msgspec.to_builtins(pipeline.problems) if not before else None,
+        "engine": None if chosen is None else _config_of_engine(chosen),
+        "grading": {"limit_s": pipeline.grading.limit_s},
+        "seed": pipeline.seed,
+        "data": made | digests_of(_sources(pipeline, stage)),
+        **config_of_program(),
+    }
+
+
+def engine_of(pipeline: Pipeline, stage: Stage) -> EngineOf | None:
+    """What a stage asks, if it asks anybody: solutions that are read need nobody."""
+    if stage.name == "solutions" and pipeline.solutions.existing is not None:
+        return None
+    name = getattr(getattr(pipeline, stage.name), "engine", "")
+    return pipeline.engine(name) if name else None
+
+
+def _sources(pipeline: Pipeline, stage: Stage) -> list[str]:
+    """Files, folders and names of data that a stage reads beside the results of others."""
+    if stage.name == "quality" and pipeline.quality:
+        return list(pipeline.quality.against)
+    if stage.name != "solutions":
+        return []
+    return [
+        source for source in (pipeline.problems and pipeline.problems.source, pipeline.solutions.existing) if source
+    ]
 
 
 def prices_of(engine: EngineOf | None) -> Prices:
@@ -156,15 +188,6 @@ def prices_of(engine: EngineOf | None) -> Prices:
 def cost_of(opened: Opened) -> dict[str, float]:
     """For a report."""
     return costs(opened.engine.total, opened.prices) if opened.engine else {}
-
-
-def digest_of(path: Path) -> str:
-    """A fingerprint of a file's content."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", str(path)) from None
 
 
 def _config_of_engine(engine: EngineOf) -> dict[str, Any]:
@@ -211,6 +234,19 @@ def chosen_stages(pipeline: Pipeline, stages: Sequence[Stage], only: str | None 
         if lacking := [name for name in stage.reads if name not in sections and name not in OPTIONAL]:
             raise ConfigError(f"stage {stage.name} needs a section [{lacking[0]}]")
     return present
+
+
+def require_folder(folder: Path, pipeline: Pipeline, stages: Sequence[Stage], only: str | None = None) -> None:
+    """Whether the stages can be run in ``folder``, by what is there; nothing is written.
+
+    Raises:
+        ConfigError: a stage was begun there with other options or on other data.
+    """
+    named = {stage.name: stage for stage in stages}
+    for stage in chosen_stages(pipeline, stages, only):
+        begun = folder / stage.folder
+        if (begun / "run.json").exists():
+            require_fitting(begun, config_of(folder, pipeline, stage, named), "-o")
 
 
 def summary(report: Report) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from genprm import records
-from genprm.synth.config import EngineOf, Pipeline
+from genprm.synth.config import EngineOf, Pipeline, ValuesOf
 from genprm.synth.existing import read_existing
 from genprm.synth.problems import read_problems
 from genprm.synth.prompts import template
@@ -142,15 +142,32 @@ class _Planner:
     def _values(self, n: float) -> None:
         options = self._pipeline.values
         assert options is not None
+        each, left = self._measured_completions() or self._guessed_completions(options)
+        prompt = len(template(options.prompt)) / _CHARS + self._problem_tokens() + self._tokens / 2
+        self._add("values", n, options.engine, n * each, n * each * prompt, n * each * left)
+
+    def _measured_completions(self) -> tuple[float, float] | None:
+        """Of a solution, and their tokens; None where the stage is not done."""
+        report = self._reports.get("values", {})
+        cost = report.get("cost", {})
+        if not report.get("solutions") or not cost.get("calls"):
+            return None
+        each, left = cost["calls"] / report["solutions"], cost["completion_tokens"] / cost["calls"]
+        self._said.append(f"{each:.1f} completions of a solution, {left:.0f} tokens long (measured)")
+        return each, left
+
+    def _guessed_completions(self, options: ValuesOf) -> tuple[float, float]:
         prefixes, how = self._searched(options.plan)
         k = self._completions(options.plan)
         # From the middle of a solution on the mean, whichever prefixes are completed.
-        calls, left = n * prefixes * k, self._tokens / 2
+        left = self._tokens / 2
         self._said.append(
             f"{prefixes:g} prefixes of a solution ({how}), {k:g} completions of each, {left:g} tokens long"
         )
-        prompt = len(template(options.prompt)) / _CHARS + self._problem_tokens() + self._tokens / 2
-        self._add("values", n, options.engine, calls, calls * prompt, calls * left)
+        if options.budget is not None and options.budget < prefixes * k:
+            self._said.append(f"{options.budget} completions of a solution at most (its budget)")
+            return float(options.budget), left
+        return prefixes * k, left
 
     def _searched(self, plan: str) -> tuple[float, str]:
         if "binary" in plan:

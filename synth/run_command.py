@@ -10,7 +10,7 @@ from genprm.errors import ConfigError
 from genprm.runs import write_whole
 from genprm.show import stdout
 from genprm.synth.config import Pipeline, read_pipeline
-from genprm.synth.pipeline import Report, chosen_stages, run_pipeline
+from genprm.synth.pipeline import Report, require_folder, run_pipeline
 from genprm.synth.plan import make_plan, render
 from genprm.synth.stage_list import STAGES
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> Work:
     folder = Path(args.output) if args.output else Path("runs") / f"synth-{source.stem}"
     if args.plan:
         return _planned(pipeline, folder)
-    chosen_stages(pipeline, STAGES, args.stage)
+    require_folder(folder, pipeline, STAGES, args.stage)  # before its copy takes the place of the one that fits
     _keep_copy(source, folder)
     return _run(folder, pipeline, args.stage, args.retry_failed)
 

@@ -1,12 +1,13 @@
 """What each stage of the pipeline does with the records of those before it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from genprm.problems import Posed
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
+from genprm.synth.card import Stage as CardStage
 from genprm.synth.completing import Completer
 from genprm.synth.config import ExportOf, ValuesOf, options_of
 from genprm.synth.consensus import agree
@@ -24,7 +25,7 @@ from genprm.synth.quality import Finding, QualityOptions, assess
 from genprm.synth.rationales import Teaching, teach
 from genprm.synth.sampling import Sampled, Solver
 from genprm.synth.stages import Done, run_stage
-from genprm.synth.types import Attempt, Kept, Labelled, Taught, Valued
+from genprm.synth.types import NO_EVIDENCE, Attempt, Kept, Labelled, Taught, Valued
 from genprm.synth.values import estimate_problem
 from genprm.types import Message, Usage
 
@@ -302,19 +303,48 @@ async def export(shop: Shop, stage: Stage) -> Counts:
     """Write the dataset, ``DIR/7-export/dataset``."""
     options = shop.pipeline.export
     assert options is not None
-    asked = options_of(options.options, ExportOptions, stage.name, "options", replace=True)
+    asked = options_of(options.options, ExportOptions, stage.name, "options", replace=True, stages=())
+    asked = replace(asked, stages=card_stages(shop.report), made=f"{asked.made} {_MADE[options.verdicts]}".strip())
     async with shop.opened(stage) as opened:
-        rows = list(_rows(shop, options))
-        exported = write_dataset(rows, opened.run.folder / "dataset", asked)
-    return {"rows": len(rows), "splits": exported.rows}
+        exported = write_dataset(_rows(shop, options), opened.run.folder / "dataset", asked)
+    return {"rows": sum(sum(splits.values()) for splits in exported.rows.values()), "splits": exported.rows}
+
+
+_MADE = {
+    "teacher": "The verdicts in the conversations are the teacher's.",
+    "labels": "The verdicts in the conversations are those of the labels, beside the teacher's analyses.",
+}
+
+
+def card_stages(report: Callable[[str], Counts | None]) -> list[CardStage]:
+    """What the stages that drop solutions took and left, by their reports."""
+    found = []
+    if sampled := report("solutions"):
+        lost = {grade: sampled["grades"].get(grade, 0) for grade in NO_EVIDENCE}
+        came = sum(sampled["grades"].values())
+        found.append(CardStage("solutions", came, sampled["solutions"], sampled["dropped"] | lost))
+    if assessed := report("quality"):
+        found.append(CardStage("quality", assessed["solutions"], assessed["kept"], assessed["dropped"]))
+    if taught := report("rationales"):
+        left = {outcome: n for outcome, n in taught["outcomes"].items() if outcome != "ok"} | {
+            "broken": taught["failed"]
+        }
+        found.append(CardStage("rationales", taught["solutions"], taught["outcomes"].get("ok", 0), left))
+    if agreed := report("consensus"):
+        dropped = agreed["dropped"] | {"broken": agreed["failed"]}
+        found.append(CardStage("consensus", agreed["solutions"], agreed["kept"], dropped))
+    return found
 
 
 def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
     valued = {_id(one.attempt): one for values in shop.read("values", Values) for one in values}
     labelled = {_id(one.attempt): one for one in _left(shop)}
     kept = {one.id: one for one in shop.read("consensus", Kept)} if shop.pipeline.consensus else None
+    made_with = versions()
     for taught in shop.read("rationales", Taught):
         name = _id(taught.attempt)
+        if kept is not None and name not in kept:  # an item of consensus that failed, and is counted there
+            continue
         agreed = kept[name] if kept is not None else None
         row = to_conversation(taught, agreed, labelled[name], code=options.code, verdicts=options.verdicts)
         if row is not None and (agreed is None or agreed.kept):
@@ -328,7 +358,7 @@ def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
                 taught,
                 agreed,
                 seed=shop.pipeline.seed,
-                versions=versions(),
+                versions=made_with,
             )
 
 

@@ -145,6 +145,26 @@ def test_a_bad_rating_is_told_with_its_place(tmp_path: Path, row: dict[str, Any]
         read_ratings(path)
 
 
+def test_ratings_that_are_packed_badly_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl.gz"
+    packed = bytearray(gzip.compress(b"no" * 5000 + bytes(range(256)) * 20))
+    packed[12:40] = b"\xff" * 28
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_ratings(path)
+
+
+@pytest.mark.parametrize("score", [-0.5, 1.5])
+def test_scores_that_are_no_shares_are_not_calibrated(tmp_path: Path, score: float) -> None:
+    from genprm.eval.labels import command
+
+    path = tmp_path / "scores.jsonl"
+    path.write_text(json.dumps({"id": "a", "label": -1, "n_steps": 2, "model": "logits", "scores": [0.5, score]}))
+    args = argparse.Namespace(bins=10, resamples=1, limit=None, data=str(path), kind="scores")
+    with pytest.raises(InputError, match="only shares can be calibrated"):
+        asyncio.run(command(args))
+
+
 def genprm(*args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "genprm", "eval", "labels", *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=None, cwd=ROOT)

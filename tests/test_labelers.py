@@ -1,6 +1,7 @@
 """Labelers: each on real text and real engines."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,8 @@ def test_dropout_on_a_tiny_model(tmp_path: Path, reading: str) -> None:
     assert all(0 <= score <= 1 for given in scores for score in given)
     assert all(len(set(given)) > 1 for given in scores)  # it wavers
     assert labeler.scores(attempt()) == scores
+    with ThreadPoolExecutor(4) as threads:  # as they come where many attempts are labelled at once
+        assert list(threads.map(labeler.scores, [attempt()] * 8)) == [scores] * 8
     assert not any(module._forward_hooks for module in labeler.model.modules())
     found = labelled(labeler, attempt())
     assert all(step.confidence is not None and 0.5 <= step.confidence <= 1 for step in found.steps)

@@ -19,6 +19,7 @@ from genprm.runs import Run
 from genprm.synth.config import read_pipeline
 from genprm.synth.ledger import Recorded
 from genprm.synth.plan import make_plan
+from genprm.synth.stage_list import card_stages
 from genprm.synth.stages import Done, Prices, run_stage
 from genprm.synth.world import examples
 from genprm.types import Message, Prompt, Sampling
@@ -269,6 +270,93 @@ def test_a_plan_knows_the_rules_for_k(tmp_path: Path, plan: str, calls: int) -> 
     assert found.costs[1].calls == pytest.approx(calls)
     assert found.costs[1].seconds is None
     assert found.total.seconds is None
+
+
+def test_a_plan_knows_the_budget_and_what_values_have_cost(tmp_path: Path) -> None:
+    values = '[values]\nengine = "elsewhere"\nplan = "fixed:64"\nbudget = 10\n'
+    pipeline = read_pipeline(write(tmp_path, toml=TOML + values))
+    assert make_plan(pipeline, tmp_path / "out").costs[1].calls == 96 * 10
+    report = {"solutions": 4, "seconds": 1.0, "cost": {"calls": 12, "completion_tokens": 240}}
+    (tmp_path / "out" / "2-values").mkdir(parents=True)
+    (tmp_path / "out" / "2-values" / "report.json").write_text(json.dumps(report))
+    measured = make_plan(pipeline, tmp_path / "out").costs[1]
+    assert (measured.calls, measured.tokens) == (96 * 3, 96 * 3 * 20)
+
+
+# --- what is on disk, and does not fit -----------------------------------------------------------------------------
+
+
+def test_a_file_that_does_not_fit_leaves_the_copy_of_the_one_that_does(tmp_path: Path) -> None:
+    path, out = write(tmp_path), tmp_path / "out"
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+    kept = (out / "pipeline.toml").read_bytes()
+    path.write_text(path.read_text().replace("seed = 3", "seed = 4"))
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 2
+    assert (out / "pipeline.toml").read_bytes() == kept
+    assert main(["synth", "solutions", str(out)]) == 0
+
+
+OF_ROWS = """
+[solutions]
+existing = "{rows}"
+both = false
+[quality]
+against = ["{known}"]
+"""
+
+
+def of_rows(folder: Path) -> tuple[Path, Path, Path]:
+    """A pipeline of solutions that are there, its rows, and what they are held against."""
+    rows, known, path = folder / "rows.jsonl", folder / "known.jsonl", folder / "p.toml"
+    rows.write_text('{"problem": "How much is 6 times 7?", "answer": "42", "steps": ["6 x 7 = 42", "It is 42."]}\n')
+    known.write_text('{"problem": "Another one"}\n')
+    path.write_text(OF_ROWS.format(rows=rows, known=known))
+    return path, rows, known
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_file_with_other_rows_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str], which: int) -> None:
+    files, out = of_rows(tmp_path), tmp_path / "out"
+    assert main(["synth", "run", str(files[0]), "-o", str(out)]) == 0
+    files[which].write_text(files[which].read_text().replace("Another", "A new").replace("6 times 7", "7 times 6"))
+    capsys.readouterr()
+    assert main(["synth", "run", str(files[0]), "-o", str(out)]) == 2
+    assert "was begun with other rows; name another folder with -o" in capsys.readouterr().err
+
+
+def test_a_stage_alone_does_not_go_on_from_other_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = of_rows(tmp_path)[0], tmp_path / "out"
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+    copy = out / "pipeline.toml"
+    copy.write_text(copy.read_text().replace("both = false", "both = true"))
+    capsys.readouterr()
+    assert main(["synth", "quality", str(out)]) == 2
+    assert "1-solutions was begun with options" in capsys.readouterr().err
+
+
+def test_the_number_of_workers_does_not_matter(tmp_path: Path) -> None:
+    path, out = of_rows(tmp_path)[0], tmp_path / "out"
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+    path.write_text(path.read_text() + "[grading]\nworkers = 1\n")
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+
+
+def test_solutions_that_are_there_need_no_engine(tmp_path: Path) -> None:
+    path, out = of_rows(tmp_path)[0], tmp_path / "out"
+    path.write_text(path.read_text().replace("[solutions]", '[solutions]\nengine = "http://127.0.0.1:9/v1"'))
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+
+
+def test_the_card_is_told_what_the_stages_took_and_left() -> None:
+    reports: dict[str, Any] = {
+        "solutions": {"solutions": 6, "grades": {"right": 7, "failed": 1}, "dropped": {"repeated": 1}},
+        "rationales": {"solutions": 6, "failed": 1, "outcomes": {"ok": 3, "unfinished": 2}},
+        "consensus": {"solutions": 5, "failed": 0, "kept": 2, "dropped": {"disagree": 1, "no_verdict": 2}},
+    }
+    found = {stage.name: stage for stage in card_stages(reports.get)}
+    assert list(found) == ["solutions", "rationales", "consensus"]
+    for stage in found.values():
+        assert stage.came - stage.kept == sum(stage.dropped.values())
 
 
 # --- kills and full disks ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Literal
 
 from genprm.engines.hf import load_model
@@ -18,6 +19,7 @@ from genprm.errors import ConfigError
 from genprm.synth.types import Attempt, Labelled, StepLabel
 
 Reading = Literal["likelihood", "yes"]
+_ALONE = Lock()
 _QUESTION = "\n\nIs the last step right? Answer Yes or No.\nAnswer:"
 
 
@@ -56,13 +58,14 @@ class Dropout:
         return Labelled(attempt, self.name, tuple(self._step(given) for given in scores))
 
     def scores(self, attempt: Attempt) -> list[list[float]]:
-        """For each step the scores of all passes; the same seed and attempt give the same. Not for several threads."""
+        """For each step the scores of all passes; the same seed and attempt give the same."""
         import torch
 
         solution = attempt.solution
         read = self._likelihoods if self.reading == "likelihood" else self._yeses
         # The seed of torch is one for the process: it is put back as it was.
-        with torch.random.fork_rng(), torch.inference_mode(), _dropping(self.model, self.rate):
+        # Attempts that are labelled side by side would draw from it in turns, and drop twice in the same model.
+        with _ALONE, torch.random.fork_rng(), torch.inference_mode(), _dropping(self.model, self.rate):
             torch.manual_seed(self.seed)
             passes = [read(solution.problem.text, solution.steps) for _ in range(self.passes)]
         return [list(given) for given in zip(*passes, strict=True)]
