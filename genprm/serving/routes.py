@@ -79,7 +79,9 @@ async def critique(asked: Asked, body: CritiqueRequest) -> Critique | Response:
     solution = bodies.solution_of(body.problem, body.solution, service.options, body.id)
     if body.stream:
         asked.accept([solution], method)
-        return EventStream(_events(service, solution, method), asked.deadline(body), service.stopped)
+        events = _events(service, solution, method)
+        first = await anext(events)  # it has its place, or is refused, before an answer begins
+        return EventStream(first, events, asked.deadline(body), service.stopped)
     (done,) = await asked.critiques([solution], method, asked.deadline(body))
     return done
 
