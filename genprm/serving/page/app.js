@@ -69,7 +69,7 @@ async function run() {
   let view = null;
   try {
     const answer = await fetch("/v1/critique", { ...request(), signal: mine.signal });
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    if (!answer.ok) throw new Error(await refusal(answer));
     for await (const [name, data] of events(answer.body)) {
       if (name === "start") view = show(data.solution);
       else if (name === "step") {
@@ -83,7 +83,7 @@ async function run() {
     }
     if (view) throw new Error("the answer broke off before its end");
   } catch (error) {
-    if (running === mine) fail(view, error.name === "AbortError" ? "Cancelled." : sentence(error.message));
+    if (running === mine) fail(view, reason(error));
   } finally {
     if (running === mine) {
       running = null;
@@ -120,6 +120,16 @@ function fail(view, message) {
   if (view) view.broken(message);
   else $("result").replaceChildren(make("p", "notice", message));
   say(message);
+}
+
+async function refusal(answer) {
+  const said = await answer.json().catch(() => null); // a proxy says it in words of its own
+  return said?.error?.message ?? `the server answered ${answer.status}`;
+}
+
+function reason(error) {
+  if (error.name === "AbortError") return "Cancelled.";
+  return error instanceof TypeError ? "The server cannot be reached, or has gone away." : sentence(error.message);
 }
 
 function busy(is) {
