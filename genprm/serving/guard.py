@@ -132,8 +132,9 @@ class Guard:
         return Refusal(413, "too_large", message, {"Connection": "close"})
 
     def _write_down(self, scope: Scope, answer: "_Answer", note: MutableMapping[str, Any]) -> None:
-        known = scope["path"] if scope["path"] in self._paths else "other"  # what is refused here has no route yet
-        route: str = getattr(scope.get("route"), "path", known)
+        path: str = scope["path"]
+        known = path if path in self._paths else "other"  # what is refused here has no route yet
+        route: str = getattr(scope.get("route"), "path", None) or known
         seconds = time.perf_counter() - answer.began
         self._service.metrics.answered(route, answer.status, seconds)
         say("request", method=scope["method"], route=route, status=answer.status, seconds=round(seconds, 4), **note)
