@@ -20,10 +20,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from genprm import records
-from genprm.board import cancelled
 from genprm.errors import ConfigError, GenPRMError
 from genprm.eval.paired import Estimate, Measure, estimate
 from genprm.eval.synthesis_labels import Truth, share_by_problem
+from genprm.flight import cancelled
 from genprm.runs import key, write_whole
 from genprm.synth.consensus import agree
 from genprm.synth.conversations import to_conversation

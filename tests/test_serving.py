@@ -262,6 +262,22 @@ def test_what_does_not_fit_the_queue_is_refused_at_once(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def test_a_stream_has_its_place_before_it_begins(tmp_path: Path) -> None:
+    """Many at the same moment: those that do not fit are refused with 429, not in the midst of a 200."""
+
+    async def check() -> None:
+        options = Options(port=0, in_flight=1, queue=1, max_solutions=1, grace_s=1.0)
+        engine = script(tmp_path, {"delay_s": 0.5, **YES})
+        async with on_socket(engine, options) as (url, service), httpx.AsyncClient(base_url=url) as client:
+            bodies = [{"problem": f"p{n}", "solution": "s", "stream": True} for n in range(12)]
+            answers = await asyncio.gather(*(client.post("/v1/critique", json=body) for body in bodies))
+            assert sorted(a.status_code for a in answers) == [200] * 2 + [429] * 10
+            assert all(events(a.text)[-1][0] == "critique" for a in answers if a.status_code == 200)
+            assert service.gate.admitted == 0
+
+    asyncio.run(check())
+
+
 def test_a_deadline_ends_the_work_too(tmp_path: Path) -> None:
     async def check() -> None:
         options = Options(deadline_s=0.05)

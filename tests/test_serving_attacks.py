@@ -16,9 +16,12 @@ import httpx
 import pytest
 
 from genprm.errors import InputError
+from genprm.serving.adapters.text import solution_of
+from genprm.serving.events import event
 from genprm.serving.headers import POLICY
 from genprm.serving.keys import Keys, new_key
 from genprm.serving.options import Options
+from genprm.serving.server import PatientProtocol
 from tests.service import JSON, YES, events, in_process, on_socket, process, script
 
 BODY = {"problem": "p", "solution": "s"}
@@ -47,6 +50,10 @@ def test_without_a_right_key_nothing_is_said(tmp_path: Path) -> None:
             assert await status(f"Bearer {key}") == await status(f"bearer  {key}") == 200
             assert (await client.get("/metrics")).status_code == 401
             assert (await client.get("/healthz")).status_code == (await client.get("/")).status_code == 200
+            for where in ("/", "/healthz", "/page/app.js"):  # a megabyte of anybody's would be read and kept
+                assert (await client.post(where, json=BODY)).status_code == 401
+            refused = 'genprm_requests_total{route="/v1/critique",status="401"}'
+            assert refused in service.metrics.text().decode()
 
     asyncio.run(check())
 
@@ -78,6 +85,16 @@ def test_a_file_of_keys_that_is_none(tmp_path: Path) -> None:
     new_key(str(path), "anna")
     with pytest.raises(InputError, match="anna in it already"):
         new_key(str(path), "anna")
+    path.write_bytes(path.read_bytes().rstrip())  # as some editors leave it
+    key = new_key(str(path), "bert")
+    assert Keys.read(str(path)).name_of(key) == "bert"
+    path.write_text(path.read_text() + f"anna sha256 {'0' * 64}\n")
+    with pytest.raises(InputError, match="keys:4: there are two keys of the name anna"):
+        Keys.read(str(path))
+    new_key(str(tmp_path / "open"), "anna")
+    (tmp_path / "open").chmod(0o602)
+    with pytest.raises(InputError, match="everybody may write"):
+        Keys.read(str(tmp_path / "open"))
 
 
 def test_a_key_has_its_own_rate_and_its_own_places(tmp_path: Path) -> None:
@@ -167,6 +184,22 @@ def test_signs_that_are_no_letters_do_no_harm(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("text", [" " * 100_000, "\n" * 100_000, "<think>" * 15_000])
+def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
+    """Of a megabyte, as a reward request may have it: in a time that grows with its length."""
+    began = time.process_time()
+    assert solution_of(f"{text}x") in ("x", f"{text}x")
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x1e"])
+def test_an_event_is_one_line_to_every_reader(sign: str) -> None:
+    """Some readers of lines, among them Python's and httpx's, end one at more than a newline."""
+    written = event("step", {"text": f"a{sign}event: evil\ndata: evil"}).decode()
+    assert len(written.splitlines()) == 3
+    assert events(written) == [("step", {"text": f"a{sign}event: evil\ndata: evil"})]
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +217,9 @@ def test_pages_of_others_are_not_let_in(tmp_path: Path) -> None:
             assert (await client.post("/v1/critique", content=json.dumps(BODY), headers=text)).status_code == 415
             assert (await client.get("/healthz", headers={"Host": "evil.example"})).status_code == 421
             assert (await client.get("/healthz", headers={"Host": "localhost:8000"})).status_code == 200
+        async with in_process(script(tmp_path), Options(host="0.0.0.0", keys="given")) as (client, _):
+            told = await client.get("/healthz/", headers={"Host": "evil.example"})  # no redirection to there
+            assert (told.status_code, "location" in told.headers) == (404, False)
         options = Options(cors=("https://good.example",), hosts=("good.example",))
         async with in_process(script(tmp_path), options) as (client, _):
             allowed = await client.post("/v1/critique", json=BODY, headers={"Origin": "https://good.example"})
@@ -299,6 +335,31 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
             )
             assert all(seconds < 2 for seconds, _ in slow)
             assert b" 408 " in slow[3][1]
+
+    asyncio.run(check())
+
+
+def test_a_client_that_takes_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks again and again, and never reads: an answer that cannot be written holds no place for ever."""
+    monkeypatch.setattr(PatientProtocol, "take_s", 0.3)
+
+    async def check() -> None:
+        async with on_socket(script(tmp_path)) as (url, _):
+            host, port = url.removeprefix("http://").split(":")
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(connection, (host, int(port)))
+                asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200
+
+                async def ask_on() -> None:
+                    while True:
+                        await loop.sock_sendall(connection, asked)
+                        await asyncio.sleep(0.05)
+
+                with pytest.raises(ConnectionError):
+                    await asyncio.wait_for(ask_on(), 10)
 
     asyncio.run(check())
 

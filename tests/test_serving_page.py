@@ -169,6 +169,41 @@ def test_formulas_are_drawn(page: Page) -> None:
     assert page.quiet()
 
 
+def test_hostile_and_endless_text_stays_in_its_place(page: Page) -> None:
+    """Nothing is wider than a phone, formulas of any depth are drawn, and text runs as its own letters do."""
+    texts = [
+        "$" + "x^2+" * 150 + "1$",
+        "$$" + " + ".join(rf"\frac{{{n}}}{{{n}}}" for n in range(60)) + "$$",
+        "Donaudampfschiff" * 60,
+        "`" + "0123456789" * 60 + "`",
+        "$$" + r"\sqrt" * 600 + "x$$",
+        "$$" + "{^" * 600 + "x$$",
+        "\u05e9\u05dc\u05d5\u05dd 3 + 4 = 7 $x$",
+        "a\u2028b",
+        r"\[" * 6000,
+    ]
+    page.size(390, 844)
+    page.run("document.getElementById('n').value = 1")
+    page.ask("\u062d\u0633\u0627\u0628", "\n\n".join(f"Step {n}: {text}" for n, text in enumerate(texts, 1)))
+    page.wait("document.querySelector('.conclusion:not(.waiting), .notice')", 60)
+    assert page.run("return document.querySelectorAll('.step').length") == len(texts)
+    assert page.run("return document.documentElement.scrollWidth") == 390
+    deep = """
+        let most = 0;
+        for (let node of document.querySelectorAll('math *')) {
+          let depth = 0;
+          for (; node.localName !== 'math'; node = node.parentNode) depth += 1;
+          most = Math.max(most, depth);
+        }
+        return most;
+    """
+    assert page.run(deep) < 300
+    ways = "return [...document.querySelectorAll('.step-text p')].map((e) => getComputedStyle(e).direction)"
+    assert page.run(ways)[6] == "rtl"
+    assert page.run("return getComputedStyle(document.getElementById('problem')).direction") == "rtl"
+    assert page.quiet()
+
+
 def test_script_in_every_field_is_shown_and_not_run(tmp_path: Path) -> None:
     rules: list[dict[str, Any]] = [
         {"when": "[Code Output]", "text": f"{TAG}\n</verify>\n<output>\n**Judgement**: $\\boxed{NO['text']}"},

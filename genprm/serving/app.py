@@ -34,7 +34,9 @@ def make_app(service: Service, keys: Keys | None = None) -> ASGIApp:
         await service.close()
 
     # Its own pages of documentation load scripts from elsewhere.
-    app = FastAPI(title="genprm", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="genprm", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+    )
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ClientGone, _gone)
     app.add_exception_handler(HTTPException, _not_found)
@@ -52,7 +54,7 @@ def make_app(service: Service, keys: Keys | None = None) -> ASGIApp:
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
         )
-    return Guard(inner, service, keys)
+    return Guard(inner, service, keys, [route.path for route in ROUTES])
 
 
 def _endpoint(route: Route, service: Service) -> Endpoint:

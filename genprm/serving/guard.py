@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -28,11 +28,12 @@ PAGE = "/page/"
 class Guard:
     """ASGI in front of the application. ``scope["genprm"]`` gathers what is to be logged of a request."""
 
-    def __init__(self, app: ASGIApp, service: Service, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, service: Service, keys: Keys | None, paths: Collection[str]) -> None:
         self._app = app
         self._service = service
         self._options = service.options
         self._keys = keys
+        self._paths = frozenset(paths)
         own = {self._options.host, "localhost", "127.0.0.1", "::1"} if is_loopback(self._options.host) else set()
         self._hosts = {host.lower() for host in (*own, *self._options.hosts)}
 
@@ -78,8 +79,8 @@ class Guard:
     def _client(self, scope: Scope, headers: Headers) -> str:
         """The key's name, or the address. Raises Refusal (401)."""
         address = (scope.get("client") or ("",))[0]
-        open_to_all = scope["path"] in OPEN or scope["path"].startswith(PAGE) or scope["method"] == "OPTIONS"
-        if self._keys is None or open_to_all:
+        open_path = scope["path"] in OPEN or scope["path"].startswith(PAGE)
+        if self._keys is None or scope["method"] == "OPTIONS" or (open_path and scope["method"] in ("GET", "HEAD")):
             return f"address {address}"
         kind, _, key = headers.get("authorization", "").partition(" ")
         name = self._keys.name_of(key.strip()) if kind.lower() == "bearer" else None
@@ -120,7 +121,9 @@ class Guard:
         return Refusal(413, "too_large", message, {"Connection": "close"})
 
     def _write_down(self, scope: Scope, answer: "_Answer", note: MutableMapping[str, Any]) -> None:
-        route = getattr(scope.get("route"), "path", "other")
+        path: str = scope["path"]
+        known = path if path in self._paths else "other"  # what is refused here has no route yet
+        route: str = getattr(scope.get("route"), "path", None) or known
         seconds = time.perf_counter() - answer.began
         self._service.metrics.answered(route, answer.status, seconds)
         say("request", method=scope["method"], route=route, status=answer.status, seconds=round(seconds, 4), **note)

@@ -9,6 +9,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
 
 from genprm.errors import InputError
@@ -27,6 +28,8 @@ class Keys:
     def read(cls, path: str) -> "Keys":
         """Raises InputError naming the line that is none, or for a file without keys."""
         hashes = _read(path)
+        if Path(path).stat().st_mode & stat.S_IWOTH:
+            raise InputError("everybody may write to it, and so let themselves in: chmod 600", path)
         if not hashes:
             raise InputError("there are no keys in it: genprm serve --keys FILE --new-key NAME makes one", path)
         return cls(hashes)
@@ -53,8 +56,10 @@ def new_key(path: str, name: str) -> str:
         raise InputError(f"there is a key of the name {name} in it already", path)
     key = f"gp-{secrets.token_urlsafe(32)}"
     line = f"{name} sha256 {hashlib.sha256(key.encode()).hexdigest()}\n"
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-        file.write(line)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        torn = end > 0 and os.pread(file.fileno(), 1, end - 1) != b"\n"  # by an editor: the line is not ours to join
+        file.write((b"\n" if torn else b"") + line.encode())
     return key
 
 
@@ -68,5 +73,7 @@ def _read(path: str) -> dict[str, str]:
         if line.strip() and not line.startswith("#"):
             if not (match := _LINE.fullmatch(line.strip())):
                 raise InputError("a line is NAME sha256 HEX", f"{path}:{n}")
+            if match[1] in hashes:
+                raise InputError(f"there are two keys of the name {match[1]}", f"{path}:{n}")
             hashes[match[1]] = match[2]
     return hashes

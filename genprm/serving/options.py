@@ -1,6 +1,7 @@
 """What the server allows, in one place."""
 
 import ipaddress
+import math
 from dataclasses import dataclass
 
 from genprm.errors import ConfigError
@@ -54,6 +55,11 @@ class Options:
     """Whether problems and solutions are written to the log."""
 
     def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if isinstance(value := getattr(self, name), float) and not math.isfinite(value):
+                raise ConfigError(f"{name.removesuffix('_s').replace('_', '-')} is a number, not {value}")
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port is from 0 to 65535, not {self.port}")
         for name in (
             "max_n",
             "max_turns",

@@ -95,8 +95,7 @@ async def critique(asked: Asked, body: CritiqueRequest) -> Critique | Response:
     solution = bodies.solution_of(body.problem, body.solution, service.options, body.id)
     if body.stream:
         asked.accept([solution], method, 1)
-        events = _events(service, solution, method, body.analysis)
-        return EventStream(_placed(service, events), asked.deadline(body), service.stopped)
+        return await _streamed(asked, body, _events(service, solution, method, body.analysis))
     (done,) = await asked.critiques([solution], method, asked.deadline(body))
     return await _complete(done, body.analysis)
 
@@ -118,6 +117,13 @@ async def _events(service: Service, solution: Solution, method: Method, analysis
                 yield "critique", await _complete(part, analysis)
 
 
+async def _streamed(asked: Asked, body: CritiqueRequest | RefineRequest, events: Events) -> EventStream:
+    """It has its place, or is refused, before an answer begins."""
+    placed = _placed(asked.service, events)
+    first = await anext(placed)
+    return EventStream(first, placed, asked.deadline(body), asked.service.stopped)
+
+
 async def _placed(service: Service, events: Events) -> Events:
     """With a place in the queue, from the first event on."""
     with service.gate.admit(1):
@@ -132,7 +138,7 @@ async def refine(asked: Asked, body: RefineRequest) -> Refinement | Response:
     asked.accept([job.solution], job.method, job.cost)
     events = _refining(service, job)
     if body.stream:
-        return EventStream(_placed(service, events), asked.deadline(body), service.stopped)
+        return await _streamed(asked, body, events)
     done = await asked.work_for(_last(events), 1, asked.deadline(body))
     asked.spent(done.usage)
     return done

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from genprm.errors import ConfigError
 from genprm.serving.log import say
 from genprm.serving.service import Service
 
+_OTHER_FILES = 1024
 _LAST_S = 3.0
 """What is left after the grace has this long to be told so."""
 
@@ -23,7 +25,10 @@ class PatientProtocol(H11Protocol):
     minute holds a place for no longer. (Bodies have a clock of their own, answers have the deadline.)"""
 
     read_s = 10.0
+    take_s = 30.0
+    """A client that takes nothing of its answer for so long is left."""
     _clock: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,8 +41,22 @@ class PatientProtocol(H11Protocol):
         elif self._clock is None:
             self._start()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taking = self.loop.call_later(self.take_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._taken()
         super().connection_lost(exc)
 
     def _start(self) -> None:
@@ -86,6 +105,7 @@ async def serve(app: ASGIApp, service: Service, *, say_where: Callable[[str], No
         h11_max_incomplete_event_size=32 * 1024,
     )
     server = _Server(config)
+    _open_files(options.connections)
     loop = asyncio.get_running_loop()
     try:
         # A socket of our own: uvicorn would leave the process where the address is taken.
@@ -109,6 +129,15 @@ async def serve(app: ASGIApp, service: Service, *, say_where: Callable[[str], No
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         sock.close()
+
+
+def _open_files(connections: int) -> None:
+    """Leave room for the engine and the sandbox beside the connections, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _wind_down(server: uvicorn.Server, service: Service) -> None:

@@ -9,7 +9,6 @@ _USER = re.compile(
     r"|<[|｜]User[|｜]>|<\|user\|>|\[INST\]"
 )
 _MARK = re.compile(r"<[|｜][^<>|｜\n]{1,40}[|｜]>|<(?:start|end)_of_turn>|</?s>|\[/?INST\]|<(?:bos|eos|pad|unk)>")
-_THOUGHT = re.compile(r"\A\s*(?:<think>)?.*?</think>", re.DOTALL)
 
 Chat = str | Sequence[Mapping[str, Any]]
 """A text, or messages of a conversation."""
@@ -28,7 +27,8 @@ def problem_of(prompt: Chat) -> str:
 def solution_of(completion: Chat) -> str:
     """What the model wrote, without marks and without what it thought before (``</think>``)."""
     text = completion if isinstance(completion, str) else "\n".join(map(content_of, completion))
-    return _MARK.sub("", _THOUGHT.sub("", text, count=1)).strip()
+    _, ended, said = text.partition("</think>")
+    return _MARK.sub("", said if ended else text).strip()
 
 
 def response_of(query: str, prompt: str) -> str | None:

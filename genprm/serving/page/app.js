@@ -110,7 +110,7 @@ async function run(kind) {
   let ended = false;
   try {
     const answer = await fetch(kind.path, { ...request(kind.more()), signal: mine.signal });
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    if (!answer.ok) throw new Error(await refusal(answer));
     for await (const [name, data] of events(answer.body)) {
       if (name === "start") view = show(kind.view(data));
       else if (name === "error") throw new Error(data.error.message);
@@ -119,7 +119,7 @@ async function run(kind) {
     }
     if (!ended) throw new Error("the answer broke off before its end");
   } catch (error) {
-    if (running === mine) fail(view, error.name === "AbortError" ? "Cancelled." : sentence(error.message));
+    if (running === mine) fail(view, reason(error));
   } finally {
     if (running === mine) {
       running = null;
@@ -155,6 +155,16 @@ function fail(view, message) {
   if (view) view.broken(message);
   else $("result").replaceChildren(make("p", "notice", message));
   say(message);
+}
+
+async function refusal(answer) {
+  const said = await answer.json().catch(() => null); // a proxy says it in words of its own
+  return said?.error?.message ?? `the server answered ${answer.status}`;
+}
+
+function reason(error) {
+  if (error.name === "AbortError") return "Cancelled.";
+  return error instanceof TypeError ? "The server cannot be reached, or has gone away." : sentence(error.message);
 }
 
 function busy(is) {

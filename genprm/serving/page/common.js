@@ -2,7 +2,7 @@
 
 import { renderMath } from "./math.js";
 
-const FORMULA = /\\\$|\$\$([^]+?)\$\$|\\\[([^]+?)\\\]|\\\(([^]+?)\\\)|(\\begin\{(align|aligned|equation|gather|cases|[pbvB]?matrix|array)\*?\}[^]+?\\end\{\5\*?\})|\$(?!\s)((?:\\.|[^$\\\n]){0,2000}?(?:\\.|[^\s$\\]))\$(?!\d)|\\boxed\{([^{}\n]*)\}|`([^`\n]+)`|\*\*([^*\n]+)\*\*/g;
+const FORMULA = /\\\$|\$\$([^]{1,4000}?)\$\$|\\\[([^]{1,4000}?)\\\]|\\\(([^]{1,4000}?)\\\)|(\\begin\{(align|aligned|equation|gather|cases|[pbvB]?matrix|array)\*?\}[^]{1,4000}?\\end\{\5\*?\})|\$(?!\s)((?:\\.|[^$\\\n]){0,2000}?(?:\\.|[^\s$\\]))\$(?!\d)|\\boxed\{([^{}\n]*)\}|`([^`\n]+)`|\*\*([^*\n]+)\*\*/g;
 const PYTHON = /(#[^\n]*)|("""[^]*?"""|'''[^]*?'''|[rbf]?"(?:\\.|[^"\\\n])*"|[rbf]?'(?:\\.|[^'\\\n])*')|\b(and|as|assert|break|class|continue|def|del|elif|else|except|finally|for|from|if|import|in|is|lambda|not|or|pass|print|raise|return|try|while|with|None|True|False)\b|\b(\d[\d_.eE]*)\b/g;
 export const WORDS = { true: "right", false: "wrong", null: "no verdict" };
 
@@ -19,6 +19,7 @@ export function richText(text, kind = "prose") {
   const box = make("div", kind);
   for (const part of text.trim().split(/\n\s*\n/)) {
     const paragraph = make("p");
+    paragraph.dir = "auto";
     let at = 0;
     for (const found of part.matchAll(FORMULA)) {
       paragraph.append(part.slice(at, found.index), formula(found));

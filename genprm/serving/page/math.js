@@ -80,14 +80,15 @@ class Parser {
     let base = /^[\^_]$/.test(this.next) ? row([]) : this.atom();
     if (!base) return null;
     let below = null;
-    let above = null;
+    const over = [];
     for (this.skip(); this.next === "^" || this.next === "_" || this.next === "'"; this.skip()) {
       const sign = this.tokens[this.at++];
-      if (sign === "'") above = row([...(above ? [above] : []), element("mo", "′")]);
-      else if (sign === "^") above = row([...(above ? [above] : []), this.argument()]);
+      if (sign === "'") over.push(element("mo", "′"));
+      else if (sign === "^") over.push(this.argument());
       else below = this.argument();
     }
-    if (!below && !above) return base;
+    if (!below && !over.length) return base;
+    const above = over.length ? row(over) : null;
     const under = base.dataset?.limits === "yes";
     const kind = below && above ? (under ? "munderover" : "msubsup") : below ? (under ? "munder" : "msub") : under ? "mover" : "msup";
     return element(kind, base, ...[below, above].filter(Boolean));
@@ -96,7 +97,11 @@ class Parser {
   argument() {
     this.skip();
     if (this.next === undefined || this.next === "}") return row([]);
-    return this.atom() ?? row([]);
+    if (this.depth >= DEEPEST) return element("mtext", this.tokens[this.at++]);
+    this.depth += 1;
+    const node = this.atom() ?? row([]);
+    this.depth -= 1;
+    return node;
   }
 
   /** The text between braces, as it stands. */
