@@ -45,11 +45,12 @@ async def labelers(shop: Shop, stage: Stage) -> Counts:
             retry_failed=shop.retry_failed,
         )
         each = {one.name: _of_labeler(one, done[place :: len(working)]) for place, one in enumerate(working)}
-    cost = Counter[str]()
+    total = Counter[str]()
     for counts in each.values():
-        cost.update(counts["cost"])
+        total.update(counts["cost"])
     failed = sum(counts["failed"] for counts in each.values())
-    return {"solutions": len(items) // len(working), "failed": failed, "labelers": each, "cost": dict(cost)}
+    cost = {name: round(value, 6) for name, value in total.items()}
+    return {"solutions": len(items) // len(working), "failed": failed, "labelers": each, "cost": cost}
 
 
 def _of_labeler(working: Working, done: Sequence[Done[Labelled]]) -> Counts:
@@ -109,9 +110,12 @@ def _labels(labelled: Labelled | None, like: Labelled) -> list[Label]:
 
 
 def in_words(agreement: Agreement) -> str:
+    """The scheme with each of the others; the report has all pairs."""
+    scheme = agreement.pairs[0].one
     return "; ".join(
         f"{pair.one} and {pair.other} agree {_figure(pair.agreement, '.1%')}, kappa {_figure(pair.kappa, '.2f')}"
         for pair in agreement.pairs
+        if pair.one == scheme
     )
 
 

@@ -9,6 +9,7 @@ from genprm.api import require_spoken
 from genprm.critic import Critic
 from genprm.protocols import label, make_protocol
 from genprm.sandbox import Sandbox
+from genprm.seeds import seed_of
 from genprm.synth.config import LabelersOf
 from genprm.synth.labelers import Labeler
 from genprm.synth.labelers.heuristics import Heuristics
@@ -79,10 +80,11 @@ def _judge(engine: Recorded, sandbox: Sandbox, seed: int) -> Judge:
 
 
 def _completing(shop: Shop, labelers: LabelersOf, spec: Spec, engine: Recorded) -> Labeler:
-    """Their labels are those that the values are for, ``settles``."""
+    """Their labels are those that the values are for, ``settles``, and their completions others than those of the
+    values: equal ones would agree by themselves."""
     values = labelers.values
     assert values is not None
-    completer = completer_of(engine, shop.grader, values, shop.pipeline.seed)
+    completer = completer_of(engine, shop.grader, values, seed_of(shop.pipeline.seed, spec.name))
     scheme = read_scheme(values.settles)
     if spec.kind == "tree":
         return TreeSearch(completer, scheme, int(spec.of))

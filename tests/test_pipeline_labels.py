@@ -42,12 +42,13 @@ scheme = "advantage:-0.2"
 alpha = 2.0
 best_of = 3
 """
-SEVERAL = """
+QUICK = """
 [labels]
 scheme = "hard"
-labelers = ["heuristics", "judge:symbolic", "tree:12", "rollouts:fixed:3"]
+labelers = ["heuristics", "tree:12", "rollouts:fixed:3"]
 by = "majority"
 """
+SEVERAL = QUICK.replace('"tree', '"judge:symbolic", "tree')
 TAUGHT = """
 [rationales]
 engine = "world:teacher"
@@ -166,9 +167,9 @@ def test_an_attempt_that_the_prover_failed_on_has_no_labels_and_is_counted(tmp_p
 
 def test_labelers_are_compared_and_vote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert main(["synth", "run", str(write(tmp_path, BASE, SEVERAL, TAUGHT)), "-o", str(out)]) == 0
+    assert main(["synth", "run", str(write(tmp_path, BASE, QUICK)), "-o", str(out)]) == 0
     said = capsys.readouterr().err
-    names = ["heuristics", "judge:symbolic", "tree:12", "rollouts:fixed:3"]
+    names = ["heuristics", "tree:12", "rollouts:fixed:3"]
     asked = report(out, "3-labelers")
     n = asked["solutions"]
     assert n > 0
@@ -181,6 +182,7 @@ def test_labelers_are_compared_and_vote(tmp_path: Path, capsys: pytest.CaptureFi
         votes.setdefault(one.attempt.solution.id, []).append(one)
     labelled = read(out, "3-labels", Labelled)
     assert len(labelled) == n
+    decided = 0
     for one in labelled:
         assert one.labeler == "majority"
         for t, step in enumerate(one.steps):
@@ -188,15 +190,40 @@ def test_labelers_are_compared_and_vote(tmp_path: Path, capsys: pytest.CaptureFi
             lead = given.count(True) - given.count(False)
             if abs(lead) >= 2:  # whatever the scheme says
                 assert step.label is (lead > 0)
+                decided += 1
+    assert decided
     found = report(out, "3-labels")
     assert [(p["one"], p["other"]) for p in found["agreement"]["pairs"]][:2] == [
         ("hard", "heuristics"),
-        ("hard", "judge:symbolic"),
+        ("hard", "tree:12"),
     ]
-    assert len(found["agreement"]["pairs"]) == 10
+    assert len(found["agreement"]["pairs"]) == 6
     assert found["agreement"]["missing"] == dict.fromkeys(names, 0)
     assert all(0 <= pair["agreement"]["value"] <= 1 for pair in found["agreement"]["pairs"] if pair["n"])
-    assert "hard and judge:symbolic agree " in said
+    assert "hard and tree:12 agree " in said
+
+
+def test_rollouts_are_others_than_those_of_the_values(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    labels = '[labels]\nscheme = "hard"\nlabelers = ["rollouts:fixed:4"]\n'
+    assert main(["synth", "run", str(write(tmp_path, BASE, labels)), "-o", str(out)]) == 0
+    keys = [
+        {json.loads(line)["key"] for line in (out / file).read_text().splitlines()}
+        for file in ("2-values/calls.jsonl", "3-labelers/calls-1.jsonl")
+    ]
+    assert len(keys[0]) == len(keys[1])
+    assert not keys[0] & keys[1]
+
+
+@pytest.mark.slow
+def test_consensus_reports_its_rates_by_step_and_labeler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["synth", "run", str(write(tmp_path, BASE, SEVERAL, TAUGHT)), "-o", str(out)]) == 0
+    said = capsys.readouterr().err
+    names = ["heuristics", "judge:symbolic", "tree:12", "rollouts:fixed:3"]
+    judge = report(out, "3-labelers")["labelers"]["judge:symbolic"]
+    assert judge["failed"] == 0
+    assert judge["steps"]["wrong"] > 0
     rates = report(out, "6-consensus")["rates"]
     assert {one["labeler"] for one in rates["labelers"]} == {"majority", *names}
     assert rates["kept"]["n"] == report(out, "6-consensus")["solutions"]
