@@ -123,7 +123,7 @@ class LabelersOf(Section, frozen=True):
     def specs(self) -> tuple[Spec, ...]:
         return read_labelers(self.names)
 
-    def engine(self, spec: Spec) -> str:
+    def engine_name(self, spec: Spec) -> str:
         """The name of what a labeler asks; empty where it asks nobody that is called."""
         if spec.kind == "judge":
             return spec.of

@@ -174,7 +174,7 @@ def engine_of(pipeline: Pipeline, stage: Stage) -> EngineOf | None:
     if stage.name == "solutions" and pipeline.solutions.existing is not None:
         return None
     name = getattr(getattr(pipeline, stage.name), "engine", "")
-    return pipeline.engine(name) if isinstance(name, str) and name else None
+    return pipeline.engine(name) if name else None
 
 
 def _sources(pipeline: Pipeline, stage: Stage) -> list[str]:
@@ -200,7 +200,7 @@ def cost_of(opened: Opened) -> dict[str, float]:
 def _config_of_engines(pipeline: Pipeline, stage: Stage) -> dict[str, Any] | None:
     """Of the one that a stage asks, or of those of its labelers by their names."""
     if stage.name == "labelers" and (labelers := pipeline.labelers):
-        names = {name for spec in labelers.specs if (name := labelers.engine(spec))}
+        names = {name for spec in labelers.specs if (name := labelers.engine_name(spec))}
         return {name: _config_of_engine(pipeline.engine(name)) for name in sorted(names)}
     chosen = engine_of(pipeline, stage)
     return None if chosen is None else _config_of_engine(chosen)

@@ -49,7 +49,7 @@ async def at_work(shop: Shop, folder: Path) -> AsyncIterator[list[Working]]:
 
 
 async def _opened(stack: AsyncExitStack, shop: Shop, labelers: LabelersOf, spec: Spec, path: Path) -> Working:
-    name = labelers.engine(spec)
+    name = labelers.engine_name(spec)
     if not name:
         return Working(spec.name, await _alone(spec, shop.pipeline.seed), None, Prices())
     chosen = shop.pipeline.engine(name)
