@@ -17,9 +17,9 @@ from typing import Any
 
 from genprm.critic import Critic
 from genprm.defaults import ENGINE
-from genprm.engines import open_engine
+from genprm.engines import Engine, open_engine
 from genprm.errors import ConfigError
-from genprm.protocols import label, make_protocol
+from genprm.protocols import CritiqueProtocol, label, make_protocol
 from genprm.sandbox import Level, Limits, Policy, Sandbox, SandboxError
 from genprm.splitting import split_steps
 from genprm.types import Context, Critique, Method, Problem, Solution, Stopping, Vote
@@ -67,9 +67,7 @@ async def open_critic(
         open_engine(engine, model=model, template=template, options=engine_options) as opened,
         Sandbox(limits, level=sandbox_level, policy=sandbox_policy) as sandbox,
     ):
-        if opened.protocols is not None and asked.name not in opened.protocols:
-            spoken = ", ".join(sorted(opened.protocols)) or "of no critic"
-            raise ConfigError(f"engine {opened.name} follows the protocol {spoken}, not {asked.name}")
+        require_spoken(opened, asked)
         vote = vote or ("mean" if asked.scope == "step" else "index")
         method = Method(
             engine=opened.name,
@@ -106,6 +104,13 @@ def critique(problem: str, solution: str | Sequence[str], *, engine: str = ENGIN
             return await critic.critique(Solution(Problem(problem), steps))
 
     return asyncio.run(judged())
+
+
+def require_spoken(engine: Engine, protocol: CritiqueProtocol) -> None:
+    """Raises ConfigError where an engine does not follow a protocol."""
+    if engine.protocols is not None and protocol.name not in engine.protocols:
+        spoken = ", ".join(sorted(engine.protocols)) or "of no critic"
+        raise ConfigError(f"engine {engine.name} follows the protocol {spoken}, not {protocol.name}")
 
 
 async def _started(sandbox: Sandbox) -> None:

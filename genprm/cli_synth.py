@@ -7,6 +7,8 @@ from typing import Any
 _STAGES = {
     "solutions": "sample solutions of problems, or read them",
     "values": "Monte-Carlo values of every prefix, by completions",
+    "prover": "values under a prover, for labels by advantage",
+    "labelers": "labels of steps by further labelers",
     "labels": "labels of steps from their values",
     "quality": "drop solutions that are not worth a teacher's time",
     "rationales": "a teacher's analyses and checks of every step",

@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -13,12 +13,13 @@ from genprm.errors import ConfigError, InputError
 from genprm.synth.consensus import Mode, Unsure
 from genprm.synth.conversations import Code, Verdicts
 from genprm.synth.export import ExportOptions
-from genprm.synth.plans import read_plan
+from genprm.synth.labelers.specs import Spec, read_labelers
+from genprm.synth.plans import Plan, read_plan
 from genprm.synth.prompts import template
 from genprm.synth.quality import QualityOptions
 from genprm.synth.rationales import Teaching
 from genprm.synth.sampling import Rounds, Strategy
-from genprm.synth.schemes import read_scheme
+from genprm.synth.schemes import Advantage, read_cut
 from genprm.types import Sampling
 
 T = TypeVar("T")
@@ -89,11 +90,49 @@ class ValuesOf(Section, frozen=True):
     max_tokens: _Positive = 1024
 
 
+class ProverOf(ValuesOf, frozen=True):
+    """``[prover]``: the values of the same attempts under another policy, for the labels ``advantage:T``."""
+
+    plan: str = "fixed:16"
+    """One that asks at every prefix, as that of the values has to then."""
+
+
 class LabelsOf(Section, frozen=True):
-    """``[labels]``: cut from the values."""
+    """``[labels]``: cut from the values; and what others say of the same steps."""
 
     scheme: str = "ratio:0.8+chain"
     """``+chain`` where the plan of the values does not ask at every prefix."""
+    alpha: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Of an advantage: its weight in the score."""
+    best_of: _Positive | None = None
+    """Of an advantage: the prover is the best of so many of its samples."""
+    labelers: tuple[str, ...] = ()
+    """Further ones, to compare with; see :mod:`genprm.synth.labelers.specs`."""
+    by: Literal["scheme", "majority"] = "scheme"
+    """Whose labels go on: those of the scheme, or of most labelers, the scheme among them."""
+
+
+class LabelersOf(Section, frozen=True):
+    """What stage ``labelers`` works by: no table of the file, but those of ``[labels]`` and what they need."""
+
+    names: tuple[str, ...]
+    values: ValuesOf | None
+    """How the policy of those that complete is asked."""
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        return read_labelers(self.names)
+
+    def engine_name(self, spec: Spec) -> str:
+        """The name of what a labeler asks; empty where it asks nobody that is called."""
+        if spec.kind == "judge":
+            return spec.of
+        return self.values.engine if spec.completes and self.values else ""
+
+    def plan(self, spec: Spec) -> Plan:
+        """Of rollouts: for the labels that the values are for."""
+        assert self.values is not None
+        return read_plan(spec.of, self.values.settles)
 
 
 class QualityOf(Section, frozen=True):
@@ -153,6 +192,7 @@ class Pipeline(Section, frozen=True):
     problems: ProblemsOf | None = None
     solutions: SolutionsOf = SolutionsOf()
     values: ValuesOf | None = None
+    prover: ProverOf | None = None
     labels: LabelsOf | None = None
     quality: QualityOf | None = None
     rationales: RationalesOf | None = None
@@ -162,6 +202,14 @@ class Pipeline(Section, frozen=True):
     grading: GradingOf = GradingOf()
     plan: Assumed = Assumed()
     seed: int = 0
+
+    @property
+    def labelers(self) -> LabelersOf | None:
+        """The further labelers of ``[labels]``, a stage of their own."""
+        if self.labels is None or not self.labels.labelers:
+            return None
+        completes = any(spec.completes for spec in read_labelers(self.labels.labelers))
+        return LabelersOf(self.labels.labelers, self.values if completes else None)
 
     def engine(self, name: str) -> EngineOf:
         """The engine of that name; an engine that is not in ``[engines]`` is opened as it is written."""
@@ -220,12 +268,30 @@ def _require_known(pipeline: Pipeline, path: str) -> None:
     if pipeline.export:
         options_of(pipeline.export.options, ExportOptions, path, "export.options", replace=True, stages=())
     try:
-        if pipeline.values:
-            read_plan(pipeline.values.plan, pipeline.values.settles, pipeline.values.budget)
+        for asked in (pipeline.values, pipeline.prover):
+            if asked:
+                read_plan(asked.plan, asked.settles, asked.budget)
         if pipeline.labels:
-            read_scheme(pipeline.labels.scheme)
+            _require_labels(pipeline, pipeline.labels)
     except ConfigError as error:
         raise InputError(str(error), path) from None
+
+
+def _require_labels(pipeline: Pipeline, labels: LabelsOf) -> None:
+    """Raises ConfigError."""
+    advantage = isinstance(read_cut(labels.scheme, labels.alpha, labels.best_of), Advantage)
+    if pipeline.prover and not advantage:
+        raise ConfigError(f"[prover] is for labels.scheme advantage:T, and it is {labels.scheme!r}")
+    for section, values in (("values", pipeline.values), ("prover", pipeline.prover)):
+        if advantage and values and read_plan(values.plan).binary:
+            raise ConfigError(
+                f"an advantage needs the value of every prefix, and {section}.plan {values.plan!r} leaves some out"
+            )
+    specs = read_labelers(labels.labelers)
+    if labels.by == "majority" and len(specs) < 2:
+        raise ConfigError("a majority needs two labels.labelers at least beside the scheme")
+    if pipeline.values is None and (lacking := [spec.name for spec in specs if spec.completes]):
+        raise ConfigError(f"labeler {lacking[0]!r} completes as [values] says, and there is no such section")
 
 
 def _require_sound(pipeline: Pipeline, path: str) -> None:
@@ -238,8 +304,9 @@ def _require_sound(pipeline: Pipeline, path: str) -> None:
     for number, strategy in enumerate(solutions.strategies):
         sampling = Sampling(strategy.temperature, strategy.top_p, strategy.top_k)
         _checked(path, f"solutions.strategies[{number}]", strategy.prompt, sampling)
-    if values := pipeline.values:
-        _checked(path, "values", values.prompt, Sampling(values.temperature, values.top_p, values.top_k))
+    for section, values in (("values", pipeline.values), ("prover", pipeline.prover)):
+        if values:
+            _checked(path, section, values.prompt, Sampling(values.temperature, values.top_p, values.top_k))
 
 
 def _checked(path: str, field: str, prompt: str, sampling: Sampling) -> None:

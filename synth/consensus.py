@@ -108,15 +108,34 @@ class ConsensusReport:
     labelers: tuple[LabelerRate, ...]
 
 
+_SHOWN = 3
+"""Steps of a labeler, in one line."""
 Item = tuple[Labelled, Taught, Kept]
 
 
-def to_report(items: Iterable[Item]) -> ConsensusReport:
-    """Rates of what :func:`agree` said, for all and for each labeler."""
+def to_report(items: Iterable[Item], others: Iterable[Item] = ()) -> ConsensusReport:
+    """Rates of what :func:`agree` said, for all and for each labeler; ``others`` are those of labelers that only stand
+    beside: they have rates, and are not counted in ``kept`` and ``reasons``."""
     items = list(items)
-    labelers = sorted({labelled.labeler for labelled, _, _ in items})
-    groups = [_labeler(name, [item for item in items if item[0].labeler == name]) for name in labelers]
+    shown = [*items, *others]
+    labelers = sorted({labelled.labeler for labelled, _, _ in shown})
+    groups = [_labeler(name, [item for item in shown if item[0].labeler == name]) for name in labelers]
     return ConsensusReport(_share(items), _reasons(items), tuple(groups))
+
+
+def in_words(report: ConsensusReport) -> str:
+    """Shares of what is kept and, by labeler, of the steps of each index on which it agrees with the teacher."""
+    said = [f"kept {_percent(report.kept)}"]
+    for one in report.labelers:
+        steps = ", ".join(f"{rate.step + 1}: {_percent(rate.agreed)}" for rate in one.steps[:_SHOWN])
+        said.append(
+            f"{one.labeler} agrees on step {steps}{', …' * (len(one.steps) > _SHOWN)}" if steps else one.labeler
+        )
+    return "; ".join(said)
+
+
+def _percent(share: Estimate) -> str:
+    return f"{share.value:.1%} ({share.low * 100:.0f}–{share.high * 100:.0f})"
 
 
 def _labeler(name: str, items: Sequence[Item]) -> LabelerRate:

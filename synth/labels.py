@@ -28,7 +28,7 @@ import numpy as np
 from genprm.errors import ConfigError
 from genprm.synth import beta
 from genprm.synth.chain import Moves, posterior
-from genprm.synth.schemes import Scheme, read_scheme
+from genprm.synth.schemes import Advantage, Scheme, read_scheme
 from genprm.synth.types import Estimate, Labelled, StepLabel, Valued
 
 _UNKNOWN = StepLabel(None)
@@ -65,6 +65,13 @@ def advantage(
         steps.append(_sure(_advance(q, before, after, alpha, best_of, threshold), level))
     name = f"advantage:{threshold:g}*{alpha:g}" + f"~bo{best_of}" * (best_of > 1) + f"@{level:g}" * (level > 0)
     return Labelled(policy.attempt, name, tuple(steps))
+
+
+def cut(valued: Valued, how: Scheme | Advantage, prover: Valued | None = None) -> Labelled:
+    """Labels by a scheme, or by the advantage under ``prover`` (None: under the policy itself)."""
+    if isinstance(how, Scheme):
+        return label(valued, how)
+    return advantage(valued, prover, alpha=how.alpha, best_of=how.best_of, threshold=how.threshold, level=how.level)
 
 
 def advantages(valued: Valued, best_of: int = 1) -> list[tuple[float, float] | None]:

@@ -6,6 +6,7 @@ DIR/1-solutions/results.jsonl   a record a line, in the order of the items when 
 DIR/1-solutions/calls.jsonl     every call that the engine answered
 DIR/1-solutions/report.json     counts and costs, when the stage is done
 DIR/2-values/…
+DIR/3-labelers/calls-1.jsonl    where several are asked: by their places in the file
 """
 
 import sys
@@ -29,7 +30,7 @@ from genprm.synth.ledger import Recorded
 from genprm.synth.stages import Done, Prices, costs
 
 T = TypeVar("T")
-OPTIONAL = ("quality", "consensus")
+OPTIONAL = ("prover", "labelers", "quality", "consensus")
 """Stages that others read where the pipeline has them, and do without where it has not."""
 Counts = dict[str, Any]
 Report = Mapping[str, Any]
@@ -109,12 +110,7 @@ class Shop:
             run = stack.enter_context(Run(self.folder / stage.folder, config, option="-o"))
             engine = None
             if chosen is not None:
-                opening = open_engine(
-                    chosen.engine, model=chosen.model, template=chosen.template, options=chosen.options
-                )
-                opened = await stack.enter_async_context(opening)
-                engine = Recorded(opened, run.folder / "calls.jsonl", chosen.concurrency, seams=seams)
-                stack.push_async_callback(engine.close)
+                engine = await stack.enter_async_context(recorded(chosen, run.folder / "calls.jsonl", seams=seams))
             yield Opened(run, engine, prices_of(chosen))
 
     def read(self, stage: str, type_: type[T]) -> list[T]:
@@ -141,20 +137,31 @@ class Shop:
         return getattr(self.pipeline, name) is not None
 
 
+@asynccontextmanager
+async def recorded(chosen: EngineOf, path: Path, *, seams: bool = False) -> AsyncIterator[Recorded]:
+    """An engine around a ledger; both are closed at the end."""
+    opening = open_engine(chosen.engine, model=chosen.model, template=chosen.template, options=chosen.options)
+    async with opening as opened:
+        engine = Recorded(opened, path, chosen.concurrency, seams=seams)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+
 def config_of(folder: Path, pipeline: Pipeline, stage: Stage, stages: Mapping[str, Stage]) -> dict[str, Any]:
     """All that the results of a stage depend on.
 
     Raises:
         InputError: the results of a stage before it, or a file that it reads, are not there.
     """
-    chosen = engine_of(pipeline, stage)
     before = [stages[name] for name in stage.reads if getattr(pipeline, name) is not None]
     made = {one.name: digest_of(folder / one.folder / "results.jsonl") for one in before}
     return {
         "stage": stage.name,
         "options": msgspec.to_builtins(getattr(pipeline, stage.name)),
         "problems": msgspec.to_builtins(pipeline.problems) if not before else None,
-        "engine": None if chosen is None else _config_of_engine(chosen),
+        "engine": _config_of_engines(pipeline, stage),
         "grading": {"limit_s": pipeline.grading.limit_s},
         "seed": pipeline.seed,
         "data": made | digests_of(_sources(pipeline, stage)),
@@ -188,6 +195,15 @@ def prices_of(engine: EngineOf | None) -> Prices:
 def cost_of(opened: Opened) -> dict[str, float]:
     """For a report."""
     return costs(opened.engine.total, opened.prices) if opened.engine else {}
+
+
+def _config_of_engines(pipeline: Pipeline, stage: Stage) -> dict[str, Any] | None:
+    """Of the one that a stage asks, or of those of its labelers by their names."""
+    if stage.name == "labelers" and (labelers := pipeline.labelers):
+        names = {name for spec in labelers.specs if (name := labelers.engine_name(spec))}
+        return {name: _config_of_engine(pipeline.engine(name)) for name in sorted(names)}
+    chosen = engine_of(pipeline, stage)
+    return None if chosen is None else _config_of_engine(chosen)
 
 
 def _config_of_engine(engine: EngineOf) -> dict[str, Any]:
@@ -250,7 +266,8 @@ def require_folder(folder: Path, pipeline: Pipeline, stages: Sequence[Stage], on
 
 
 def summary(report: Report) -> str:
-    """A report in one line: its numbers, without what is deeper."""
+    """A report in one line: its numbers, without what is deeper, and what it says ``in_words``."""
     flat = {name: value for name, value in report.items() if isinstance(value, int | float)}
     flat |= {name: value for name, value in report.get("cost", {}).items() if name in ("calls", "completion_tokens")}
-    return " · ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in flat.items())
+    numbers = [f"{name.replace('_', ' ')} {value:g}" for name, value in flat.items()]
+    return " · ".join([*numbers, *filter(None, [report.get("in_words")])])

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.table import Table
 
 from genprm import records
-from genprm.synth.config import EngineOf, Pipeline, ValuesOf
+from genprm.synth.config import EngineOf, LabelersOf, Pipeline, ValuesOf
 from genprm.synth.existing import read_existing
 from genprm.synth.problems import read_problems
 from genprm.synth.prompts import template
@@ -85,7 +86,11 @@ class _Planner:
     def plan(self) -> Plan:
         n = self._solutions()
         if self._pipeline.values:
-            self._values(n)
+            self._values("values", n, self._pipeline.values)
+        if self._pipeline.prover:
+            self._values("prover", n, self._pipeline.prover)
+        if self._pipeline.labelers:
+            self._labelers(n, self._pipeline.labelers)
         if self._pipeline.rationales:
             self._rationales(n)
         return Plan(tuple(self._costs), tuple(dict.fromkeys(self._said)))
@@ -139,16 +144,31 @@ class _Planner:
         self._said.append("every solution goes on (a guess: fewer where a problem has right or wrong ones only)")
         return n if not keep else min(n, 2 * keep * n / max(self._draws(self._pipeline.solutions.rounds), 1))
 
-    def _values(self, n: float) -> None:
-        options = self._pipeline.values
-        assert options is not None
-        each, left = self._measured_completions() or self._guessed_completions(options)
-        prompt = len(template(options.prompt)) / _CHARS + self._problem_tokens() + self._tokens / 2
-        self._add("values", n, options.engine, n * each, n * each * prompt, n * each * left)
+    def _values(self, stage: str, n: float, options: ValuesOf) -> None:
+        each, left = self._measured_completions(stage) or self._guessed_completions(options)
+        self._complete(stage, n, options, each, left)
 
-    def _measured_completions(self) -> tuple[float, float] | None:
+    def _complete(self, stage: str, n: float, options: ValuesOf, each: float, left: float) -> None:
+        """``each`` completions of a solution, ``left`` tokens long."""
+        prompt = len(template(options.prompt)) / _CHARS + self._problem_tokens() + self._tokens / 2
+        self._add(stage, n, options.engine, n * each, n * each * prompt, n * each * left)
+
+    def _labelers(self, n: float, labelers: LabelersOf) -> None:
+        """Heuristics and dropout make no calls."""
+        for spec in labelers.specs:
+            stage = f"labelers: {spec.name}"
+            if spec.kind == "judge":
+                self._critique(stage, n, spec.of)
+            elif spec.kind == "tree" and labelers.values:
+                self._said.append(f"{spec.of} completions of a solution in a tree, {self._tokens / 2:g} tokens long")
+                self._complete(stage, n, labelers.values, float(spec.of), self._tokens / 2)
+            elif spec.kind == "rollouts" and labelers.values:
+                asked = msgspec.structs.replace(labelers.values, plan=spec.of, budget=None)
+                self._complete(stage, n, asked, *self._guessed_completions(asked))
+
+    def _measured_completions(self, stage: str) -> tuple[float, float] | None:
         """Of a solution, and their tokens; None where the stage is not done."""
-        report = self._reports.get("values", {})
+        report = self._reports.get(stage, {})
         cost = report.get("cost", {})
         if not report.get("solutions") or not cost.get("calls"):
             return None
@@ -191,11 +211,15 @@ class _Planner:
     def _rationales(self, n: float) -> None:
         options = self._pipeline.rationales
         assert options is not None
+        self._critique("rationales", n, options.engine)
+
+    def _critique(self, stage: str, n: float, engine: str) -> None:
+        """A rationale of every step."""
         each = self._known("tokens_per_rationale", None, "tokens of a step's rationale")
         calls = n * self._steps * _CALLS_PER_RATIONALE
         # A call reads the problem, the steps and half of the rationales.
         prompt = self._problem_tokens() + self._tokens + self._steps * each / 2
-        self._add("rationales", n, options.engine, calls, calls * prompt, n * self._steps * each)
+        self._add(stage, n, engine, calls, calls * prompt, n * self._steps * each)
 
     def _add(
         self, stage: str, items: float, engine: str | None, calls: float, prompt_tokens: float, tokens: float

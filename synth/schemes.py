@@ -7,6 +7,10 @@
 
 ``+chain`` cuts the label from the posterior of ``genprm.synth.chain`` instead of from the bare shares. ``@LEVEL``
 leaves steps unlabelled whose confidence is below it.
+
+    advantage:T       A^mu_t = Q^mu(s_t, a_t) - V^mu(s_t) >= T, under a prover mu (Rewarding Progress, arXiv 2410.08146)
+
+is read by :func:`read_cut` alone, with ``@LEVEL`` or without: no plan settles it, and no chain reads it.
 """
 
 from dataclasses import dataclass
@@ -32,6 +36,36 @@ class Scheme:
         cut = "" if self.kind == "hard" else f":{self.threshold:g}"
         level = f"@{self.level:g}" if self.level else ""
         return f"{self.kind}{cut}{'+chain' if self.chain else ''}{level}"
+
+
+@dataclass(frozen=True, slots=True)
+class Advantage:
+    """The arguments of :func:`genprm.synth.labels.advantage`."""
+
+    threshold: float = 0.0
+    alpha: float = 1.0
+    best_of: int = 1
+    level: float = 0.0
+
+
+def read_cut(text: str, alpha: float | None = None, best_of: int | None = None) -> Scheme | Advantage:
+    """A scheme, or an advantage with its ``alpha`` (1) and ``best_of`` (1).
+
+    Raises:
+        ConfigError: it is neither, or a scheme with options that only an advantage has.
+    """
+    body, at, level = text.partition("@")
+    kind, colon, threshold = body.partition(":")
+    if kind != "advantage":
+        if alpha is not None or best_of is not None:
+            raise ConfigError(f"alpha and best_of belong to the scheme advantage:T, not to {text!r}")
+        return read_scheme(text)
+    return Advantage(
+        number(threshold, text, -1, 1) if colon else 0.0,
+        1.0 if alpha is None else alpha,
+        best_of or 1,
+        number(level, text, 0.5, 1) if at else 0.0,
+    )
 
 
 def read_scheme(text: str) -> Scheme:

@@ -4,39 +4,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from genprm.problems import Posed
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
 from genprm.synth.card import Stage as CardStage
-from genprm.synth.completing import Completer
-from genprm.synth.config import ExportOf, ValuesOf, options_of
-from genprm.synth.consensus import agree
+from genprm.synth.config import ExportOf, options_of
+from genprm.synth.consensus import agree, in_words, to_report
 from genprm.synth.conversations import to_conversation
 from genprm.synth.dataset_rows import Row
 from genprm.synth.decontamination import Evaluation, read_known
 from genprm.synth.existing import Existing, grade_existing, read_existing
 from genprm.synth.export import ExportOptions
 from genprm.synth.export import export as write_dataset
-from genprm.synth.labels import label
-from genprm.synth.pipeline import Counts, Opened, Shop, Stage, cost_of
-from genprm.synth.plans import read_plan
+from genprm.synth.pipeline import Counts, Shop, Stage, cost_of
 from genprm.synth.problems import read_problems
 from genprm.synth.quality import Finding, QualityOptions, assess
 from genprm.synth.rationales import Teaching, teach
 from genprm.synth.sampling import Sampled, Solver
+from genprm.synth.stage_items import Values, attempts_in, attempts_of, id_of
+from genprm.synth.stage_labels import further_labels, labelers, labels
+from genprm.synth.stage_values import values
 from genprm.synth.stages import Done, run_stage
-from genprm.synth.types import NO_EVIDENCE, Attempt, Kept, Labelled, Taught, Valued
-from genprm.synth.values import estimate_problem
+from genprm.synth.types import NO_EVIDENCE, Attempt, Kept, Labelled, Taught
 from genprm.types import Message, Usage
-
-Values = tuple[Valued, ...]
-"""Of the attempts at one problem: a line of stage 2."""
-
-
-def attempts_of(sampled: Iterable[Sampled], both: bool) -> list[Attempt]:
-    """The solutions to go on with: with ``both`` only those of problems that have right and wrong ones."""
-    return [attempt for one in sampled if one.kinds == "both" or not both for attempt in one.attempts]
-
 
 # --- 1: solutions --------------------------------------------------------------------------------------------------
 
@@ -121,89 +113,6 @@ def _mean(values: Iterable[float]) -> float:
     return round(sum(given) / len(given), 2) if given else 0.0
 
 
-# --- 2: values -----------------------------------------------------------------------------------------------------
-
-
-async def values(shop: Shop, stage: Stage) -> Counts:
-    """Complete prefixes. Attempts at one problem are one item, as they may share completions."""
-    options = shop.pipeline.values
-    assert options is not None
-    plan = read_plan(options.plan, options.settles, options.budget)
-    async with shop.opened(stage) as opened:
-        completer = _completer(shop, opened, options)
-
-        async def work(attempts: Sequence[Attempt]) -> Values:
-            return tuple(await estimate_problem(attempts, completer, plan, policy=completer.engine.name))
-
-        done = await run_stage(
-            "values",
-            _by_problem(_attempts(shop)),
-            work,
-            opened.run,
-            Values,
-            key=lambda attempts: attempts[0].problem_id,
-            engine=opened.engine,
-            prices=opened.prices,
-            retry_failed=shop.retry_failed,
-        )
-        return {**_of_values(done), "cost": cost_of(opened)}
-
-
-def _completer(shop: Shop, opened: Opened, options: ValuesOf) -> Completer:
-    assert opened.engine is not None
-    return Completer(
-        opened.engine,
-        shop.grader,
-        prompt=options.prompt,
-        step_forcing=options.step_forcing,
-        temperature=options.temperature,
-        top_p=options.top_p,
-        top_k=options.top_k,
-        max_tokens=options.max_tokens,
-        seed=shop.pipeline.seed,
-    )
-
-
-def _by_problem(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
-    problems: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
-        problems.setdefault(attempt.problem_id, []).append(attempt)
-    return list(problems.values())
-
-
-def _of_values(done: Sequence[Done[Values]]) -> Counts:
-    found = [one for line in done for one in line.record or ()]
-    grades: Counter[str] = Counter()
-    for one in found:
-        grades.update(one.grades)
-    return {
-        "solutions": len(found),
-        "failed": sum(line.record is None for line in done),
-        "values": sum(value is not None for one in found for value in one.values),
-        "completions": sum(grades.values()),
-        "grades": dict(grades),
-    }
-
-
-# --- 3: labels -----------------------------------------------------------------------------------------------------
-
-
-async def labels(shop: Shop, stage: Stage) -> Counts:
-    """Cut labels from values."""
-    options = shop.pipeline.labels
-    assert options is not None
-
-    async def work(valued: Valued) -> Labelled:
-        return label(valued, options.scheme)
-
-    async with shop.opened(stage) as opened:
-        items = [valued for values in shop.read("values", Values) for valued in values]
-        done = await run_stage("labels", items, work, opened.run, Labelled, key=lambda valued: _id(valued.attempt))
-    found = [line.record for line in done if line.record is not None]
-    steps = Counter({True: "right", False: "wrong", None: "unsure"}[s.label] for one in found for s in one.steps)
-    return {"solutions": len(done), "failed": len(done) - len(found), "steps": dict(steps)}
-
-
 # --- 4: quality ----------------------------------------------------------------------------------------------------
 
 
@@ -211,17 +120,17 @@ async def quality(shop: Shop, stage: Stage) -> Counts:
     """Drop what is not worth a teacher's time."""
     options = shop.pipeline.quality
     assert options is not None
-    attempts = _attempts(shop)
+    attempts = attempts_in(shop)
     bounds = options_of(options.bounds, QualityOptions, stage.name, "bounds")
     evaluation = Evaluation(read_known(options.against)) if options.against else None
     assessment = assess(attempts, bounds, evaluation)
     found = {finding.id: finding for finding in assessment.findings}
 
     async def work(attempt: Attempt) -> Finding:
-        return found[_id(attempt)]
+        return found[id_of(attempt)]
 
     async with shop.opened(stage) as opened:
-        await run_stage("quality", attempts, work, opened.run, Finding, key=_id)
+        await run_stage("quality", attempts, work, opened.run, Finding, key=id_of)
     dropped = {reason: count for reason, count in assessment.dropped.items() if count}
     return {"solutions": len(attempts), "kept": len(assessment.kept), "dropped": dropped}
 
@@ -247,7 +156,7 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
             work,
             opened.run,
             Taught,
-            key=_id,
+            key=id_of,
             engine=engine,
             prices=opened.prices,
             retry_failed=shop.retry_failed,
@@ -282,18 +191,23 @@ async def consensus(shop: Shop, stage: Stage) -> Counts:
     """Keep those on which labels and teacher agree."""
     options = shop.pipeline.consensus
     assert options is not None
-    taught = {_id(one.attempt): one for one in shop.read("rationales", Taught)}
+    how = options.mode, options.unsure
+    taught = {id_of(one.attempt): one for one in shop.read("rationales", Taught)}
 
     async def work(labelled: Labelled) -> Kept:
-        return agree(labelled, taught[_id(labelled.attempt)], options.mode, options.unsure)
+        return agree(labelled, taught[id_of(labelled.attempt)], *how)
 
     async with shop.opened(stage) as opened:
-        items = [labelled for labelled in _left(shop) if _id(labelled.attempt) in taught]
-        done = await run_stage("consensus", items, work, opened.run, Kept, key=lambda one: _id(one.attempt))
-    found = [line.record for line in done if line.record is not None]
-    kept = sum(one.kept for one in found)
-    dropped = Counter(one.reason for one in found if not one.kept)
-    return {"solutions": len(done), "failed": len(done) - len(found), "kept": kept, "dropped": dict(dropped)}
+        items = [labelled for labelled in _left(shop) if id_of(labelled.attempt) in taught]
+        done = await run_stage("consensus", items, work, opened.run, Kept, key=lambda one: id_of(one.attempt))
+    found = {line.record.id: line.record for line in done if line.record is not None}
+    kept = sum(one.kept for one in found.values())
+    dropped = Counter(one.reason for one in found.values() if not one.kept)
+    counts = {"solutions": len(done), "failed": len(done) - len(found), "kept": kept, "dropped": dict(dropped)}
+    own = [(one, taught[name], found[name]) for one in items if (name := id_of(one.attempt)) in found]
+    beside = [(one, taught[id_of(one.attempt)]) for one in further_labels(shop) if id_of(one.attempt) in found]
+    rates = to_report(own, [(one, by, agree(one, by, *how)) for one, by in beside])
+    return {**counts, "rates": msgspec.to_builtins(rates), "in_words": in_words(rates)}
 
 
 # --- 7: export -----------------------------------------------------------------------------------------------------
@@ -337,12 +251,12 @@ def card_stages(report: Callable[[str], Counts | None]) -> list[CardStage]:
 
 
 def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
-    valued = {_id(one.attempt): one for values in shop.read("values", Values) for one in values}
-    labelled = {_id(one.attempt): one for one in _left(shop)}
+    valued = {id_of(one.attempt): one for values in shop.read("values", Values) for one in values}
+    labelled = {id_of(one.attempt): one for one in _left(shop)}
     kept = {one.id: one for one in shop.read("consensus", Kept)} if shop.pipeline.consensus else None
     made_with = versions()
     for taught in shop.read("rationales", Taught):
-        name = _id(taught.attempt)
+        name = id_of(taught.attempt)
         if kept is not None and name not in kept:  # an item of consensus that failed, and is counted there
             continue
         agreed = kept[name] if kept is not None else None
@@ -365,29 +279,23 @@ def _rows(shop: Shop, options: ExportOf) -> Iterator[Row]:
 # --- what they share -----------------------------------------------------------------------------------------------
 
 
-def _id(attempt: Attempt) -> str:
-    return attempt.solution.id
-
-
-def _attempts(shop: Shop) -> list[Attempt]:
-    return attempts_of(shop.read("solutions", Sampled), shop.pipeline.solutions.both)
-
-
 def _left(shop: Shop) -> list[Labelled]:
     """What quality leaves of the labelled solutions."""
     labelled = shop.read("labels", Labelled)
     if shop.pipeline.quality is None:
         return labelled
     kept = {one.id for one in shop.read("quality", Finding) if one.reason is None}
-    return [one for one in labelled if _id(one.attempt) in kept]
+    return [one for one in labelled if id_of(one.attempt) in kept]
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("solutions", 1, (), solutions),
     Stage("values", 2, ("solutions",), values),
-    Stage("labels", 3, ("values",), labels),
+    Stage("prover", 2, ("solutions",), values),
+    Stage("labelers", 3, ("solutions",), labelers),
+    Stage("labels", 3, ("values", "prover", "labelers"), labels),
     Stage("quality", 4, ("solutions",), quality),
     Stage("rationales", 5, ("labels", "quality"), rationales),
-    Stage("consensus", 6, ("labels", "quality", "rationales"), consensus),
+    Stage("consensus", 6, ("labels", "labelers", "quality", "rationales"), consensus),
     Stage("export", 7, ("values", "labels", "quality", "rationales", "consensus"), export),
 )
