@@ -286,14 +286,18 @@ def test_the_shipped_policy_is_a_start(tmp_path: Path) -> None:
 def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path) -> None:
     data = rows(tmp_path / "v.jsonl", 100)
     words = ["train", "head", data, "--new", TINY, "--updates", 30, "--save-every", 5, "--batch-tokens", 1024]
-    assert main([*map(str, words), "--output", str(tmp_path / "whole")]) == 0
-    command = [sys.executable, "-m", "genprm", *map(str, words), "--output", str(tmp_path / "killed")]
-    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # sums of several threads are not the same twice
+    whole, command = (
+        [sys.executable, "-m", "genprm", *map(str, words), "--output", str(tmp_path / name)]
+        for name in ("whole", "killed")
+    )
+    assert subprocess.run(whole, env=alone, check=False).returncode == 0
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=alone)
     while not list((tmp_path / "killed").glob("checkpoints/checkpoint-*/trainer_state.json")) and run.poll() is None:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL, "it ended before it was killed"
-    assert subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False).returncode == 0
+    assert subprocess.run(command, env=alone, check=False).returncode == 0
     for name in ("model.safetensors", "heads.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 

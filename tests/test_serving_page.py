@@ -329,7 +329,7 @@ def test_text_of_a_policy_is_shown_and_not_run_and_it_may_begin_from_nothing(tmp
         titles = "[...document.querySelectorAll('.version-head')].map((e) => e.innerText.replace(/\\s+/g, ' '))"
         assert page.run(f"return {titles}") == [
             "Start step 1 is wrong score 0.10",
-            "Revision 1 no error found score 0.90 Chosen",
+            "Revision 1 no error found score 1.00 Chosen",
         ]
         assert page.run("return document.getElementById('status').textContent") == "Accepted after 1 revision."
         assert page.run("return document.querySelectorAll('img, #result script').length") == 0
