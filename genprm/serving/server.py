@@ -17,14 +17,16 @@ from genprm.serving.log import say
 from genprm.serving.service import Service
 
 _OTHER_FILES = 1024
+IDLE_S = 15
+"""A connection waits so long for its next request."""
 _LAST_S = 3.0
 """What is left after the grace has this long to be told so."""
 
 
 class PatientProtocol(H11Protocol):
     """A connection that has not come to a whole request within ``read_s`` is closed: a client that sends a header a
-    minute holds a place for no longer. (Bodies have a clock of their own, answers have the deadline, and a connection that is
-    idle after an answer is kept for as long as uvicorn keeps it.)"""
+    minute holds a place for no longer. (Bodies have a clock of their own, answers have the deadline, and between
+    two requests there is the time of ``IDLE_S``.)"""
 
     read_s = 10.0
     take_s = 30.0
@@ -115,7 +117,7 @@ async def serve(app: ASGIApp, service: Service, *, say_where: Callable[[str], No
         proxy_headers=False,
         server_header=False,
         limit_concurrency=options.connections,
-        timeout_keep_alive=15,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=int(options.grace_s + 2 * _LAST_S) or 1,
         h11_max_incomplete_event_size=32 * 1024,
     )
