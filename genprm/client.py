@@ -10,20 +10,23 @@ Both ask again, after the time that the server names, where it is busy or just s
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 import msgspec
 
 from genprm import records
 from genprm.errors import GenPRMError, InputError
-from genprm.refining import Refinement, Scope
-from genprm.serving.bodies import By, RankAnswer, ScoreAnswer, Scored, Steps
+from genprm.refining import Refinement, Scope, Version
+from genprm.serving.bodies import Analysed, By, RankAnswer, ScoreAnswer, Scored, Steps
+from genprm.serving.cache import Drafted, Judged
 from genprm.types import Critique, StepCritique
 
 T = TypeVar("T")
 Part = StepCritique | Critique
+RefinePart = Drafted | Judged | Version | Refinement
+_REFINING: Mapping[str, type] = {"draft": Drafted, "step": Judged, "version": Version, "refinement": Refinement}
 _MOST_WAIT_S = 30.0
 
 
@@ -54,21 +57,19 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def critique(self, problem: str, solution: Steps, **settings: Any) -> Critique:
-        """The critique of one solution: a text, or its steps. (``genprm.trajectory.analyse`` says what it comes to.)"""
-        return self.post("/v1/critique", {"problem": problem, "solution": solution, **settings}, Critique)
+    @overload
+    def critique(self, problem: str, solution: Steps, *, analysis: Literal[True], **settings: Any) -> Analysed: ...
+    @overload
+    def critique(self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any) -> Critique: ...
+    def critique(self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any) -> Critique:
+        """The critique of one solution: a text, or its steps. ``analysis``: with what it comes to, as ``Analysed``."""
+        body = {"problem": problem, "solution": solution, "analysis": analysis, **settings}
+        return self.post("/v1/critique", body, _critique(analysis))
 
-    def stream(self, problem: str, solution: Steps, **settings: Any) -> Iterator[Part]:
-        """Steps as they are judged, and the critique at the end."""
-        body = records.to_json({"problem": problem, "solution": solution, **settings, "stream": True})
-        until = time.monotonic() + self._patience_s
-        while True:
-            with _reached(), self._http.stream("POST", "/v1/critique", content=body) as reply:
-                if reply.status_code == 200:
-                    yield from _parts(reply.iter_lines())
-                    return
-                wait_s = _wait_s(reply.status_code, reply.headers, reply.read(), until)
-            time.sleep(wait_s)
+    def stream(self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any) -> Iterator[Part]:
+        """Steps as they are judged, and the critique at the end, which is ``Analysed`` where ``analysis`` is wanted."""
+        body = {"problem": problem, "solution": solution, "analysis": analysis, **settings}
+        return self._events("/v1/critique", body, _judging(analysis))
 
     def score(self, items: Sequence[Mapping[str, Any]], *, by: By = "min", **settings: Any) -> list[Scored]:
         """Step rewards of solutions, given as ``{"problem": …, "solution": …}`` each."""
@@ -88,6 +89,27 @@ class Client:
         return self.post(
             "/v1/refine", {"problem": problem, "solution": solution, "from": scope, **settings}, Refinement
         )
+
+    def stream_refine(
+        self, problem: str, solution: Steps | None = None, *, scope: Scope | None = None, **settings: Any
+    ) -> Iterator[RefinePart]:
+        """:meth:`refine` as it goes: drafts, their steps and versions, and the refinement at the end."""
+        body = {"problem": problem, "solution": solution, "from": scope, **settings}
+        return self._events("/v1/refine", body, _REFINING)
+
+    def _events(self, path: str, body: Mapping[str, Any], types: Mapping[str, type]) -> Iterator[Any]:
+        content = records.to_json({**body, "stream": True})
+        until = time.monotonic() + self._patience_s
+        while True:
+            with _reached(), self._http.stream("POST", path, content=content) as reply:
+                if reply.status_code == 200:
+                    reader = _Reader(types)
+                    for line in reply.iter_lines():
+                        yield from reader.line(line)
+                    reader.end()
+                    return
+                wait_s = _wait_s(reply.status_code, reply.headers, reply.read(), until)
+            time.sleep(wait_s)
 
     def post(self, path: str, body: Mapping[str, Any], type_: type[T]) -> T:
         """Any route: its answer as a record of ``type_``."""
@@ -119,26 +141,23 @@ class AsyncClient:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def critique(self, problem: str, solution: Steps, **settings: Any) -> Critique:
+    @overload
+    async def critique(
+        self, problem: str, solution: Steps, *, analysis: Literal[True], **settings: Any
+    ) -> Analysed: ...
+    @overload
+    async def critique(self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any) -> Critique: ...
+    async def critique(self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any) -> Critique:
         """See :meth:`Client.critique`."""
-        return await self.post("/v1/critique", {"problem": problem, "solution": solution, **settings}, Critique)
+        body = {"problem": problem, "solution": solution, "analysis": analysis, **settings}
+        return await self.post("/v1/critique", body, _critique(analysis))
 
-    async def stream(self, problem: str, solution: Steps, **settings: Any) -> AsyncIterator[Part]:
+    def stream(
+        self, problem: str, solution: Steps, *, analysis: bool = False, **settings: Any
+    ) -> AsyncGenerator[Part, None]:
         """See :meth:`Client.stream`."""
-        body = records.to_json({"problem": problem, "solution": solution, **settings, "stream": True})
-        until = time.monotonic() + self._patience_s
-        while True:
-            with _reached():
-                async with self._http.stream("POST", "/v1/critique", content=body) as reply:
-                    if reply.status_code == 200:
-                        reader = _Reader()
-                        async for line in reply.aiter_lines():
-                            for part in reader.line(line):
-                                yield part
-                        reader.end()
-                        return
-                    wait_s = _wait_s(reply.status_code, reply.headers, await reply.aread(), until)
-            await asyncio.sleep(wait_s)
+        body = {"problem": problem, "solution": solution, "analysis": analysis, **settings}
+        return self._events("/v1/critique", body, _judging(analysis))
 
     async def score(self, items: Sequence[Mapping[str, Any]], *, by: By = "min", **settings: Any) -> list[Scored]:
         """See :meth:`Client.score`."""
@@ -156,6 +175,29 @@ class AsyncClient:
         body = {"problem": problem, "solution": solution, "from": scope, **settings}
         return await self.post("/v1/refine", body, Refinement)
 
+    def stream_refine(
+        self, problem: str, solution: Steps | None = None, *, scope: Scope | None = None, **settings: Any
+    ) -> AsyncGenerator[RefinePart, None]:
+        """See :meth:`Client.stream_refine`."""
+        body = {"problem": problem, "solution": solution, "from": scope, **settings}
+        return self._events("/v1/refine", body, _REFINING)
+
+    async def _events(self, path: str, body: Mapping[str, Any], types: Mapping[str, type]) -> AsyncGenerator[Any, None]:
+        content = records.to_json({**body, "stream": True})
+        until = time.monotonic() + self._patience_s
+        while True:
+            with _reached():
+                async with self._http.stream("POST", path, content=content) as reply:
+                    if reply.status_code == 200:
+                        reader = _Reader(types)
+                        async for line in reply.aiter_lines():
+                            for part in reader.line(line):
+                                yield part
+                        reader.end()
+                        return
+                    wait_s = _wait_s(reply.status_code, reply.headers, await reply.aread(), until)
+            await asyncio.sleep(wait_s)
+
     async def post(self, path: str, body: Mapping[str, Any], type_: type[T]) -> T:
         """See :meth:`Client.post`."""
         until = time.monotonic() + self._patience_s
@@ -168,21 +210,21 @@ class AsyncClient:
 
 
 class _Reader:
-    """Server-sent events, line by line."""
+    """Server-sent events, line by line: those of ``types``, of which the last ends them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: Mapping[str, type]) -> None:
+        self._types = types
+        self._last = list(types)[-1]
         self._name = ""
         self._ended = False
 
-    def line(self, line: str) -> Iterator[Part]:
+    def line(self, line: str) -> Iterator[Any]:
         field, _, value = line.partition(": ")
         if field == "event":
             self._name = value
-        elif field == "data" and self._name == "step":
-            yield _read(value, StepCritique)
-        elif field == "data" and self._name == "critique":
-            self._ended = True
-            yield _read(value, Critique)
+        elif field == "data" and self._name in self._types:
+            self._ended = self._name == self._last
+            yield _read(value, self._types[self._name])
         elif field == "data" and self._name == "error":
             raise _refusal(None, value)
 
@@ -191,11 +233,12 @@ class _Reader:
             raise ServiceError("the answer broke off before its end")
 
 
-def _parts(lines: Iterable[str]) -> Iterator[Part]:
-    reader = _Reader()
-    for line in lines:
-        yield from reader.line(line)
-    reader.end()
+def _critique(analysis: bool) -> type[Critique]:
+    return Analysed if analysis else Critique
+
+
+def _judging(analysis: bool) -> Mapping[str, type]:
+    return {"step": StepCritique, "critique": _critique(analysis)}
 
 
 class _reached:

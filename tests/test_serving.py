@@ -1,6 +1,7 @@
 """The service: every route, on a real socket and without one, the clients, the cache and the adapters."""
 
 import asyncio
+import hashlib
 import json
 import re
 import subprocess
@@ -20,10 +21,12 @@ from genprm.serving.adapters import compute_score, trl_reward
 from genprm.serving.adapters.text import problem_of, response_of, solution_of
 from genprm.serving.cache import Cache
 from genprm.serving.errors import Refusal
+from genprm.serving.keys import Keys
 from genprm.serving.limits import Clients, Gate
+from genprm.serving.metrics import Metrics
 from genprm.serving.options import Options
 from genprm.serving.scores import scored
-from genprm.types import Critique, Method, Problem, Solution, StepCritique, Votes
+from genprm.types import Critique, Method, Problem, Rationale, Solution, StepCritique, Votes
 from tests.service import NO, ROOT, YES, events, in_process, on_socket, process, refiner, script
 
 BODY = {"problem": "p", "solution": "Step 1: fine\n\nStep 2: odd"}
@@ -185,6 +188,26 @@ def test_probes_metrics_and_openapi(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def test_head_is_get_without_a_body(tmp_path: Path) -> None:
+    keys = Keys({"name": hashlib.sha256(b"k").hexdigest()})
+
+    async def check() -> None:
+        async with on_socket(script(tmp_path)) as (url, service), httpx.AsyncClient(base_url=url) as client:
+            for path in ("/", "/healthz", "/readyz", "/openapi.json", "/v1/info", "/page/app.js"):
+                head, get = await client.head(path), await client.get(path)
+                assert (head.status_code, head.content) == (200, b"")
+                assert head.headers["content-length"] == str(len(get.content))
+            assert (await client.head("/v1/critique")).status_code == 405
+            service.stopping = True
+            assert (await client.head("/readyz")).status_code == 503
+        async with in_process(script(tmp_path), keys=keys) as (client, _):
+            assert (await client.head("/healthz")).status_code == 200
+            refused = await client.head("/metrics")
+            assert (refused.status_code, refused.content) == (401, b"")
+
+    asyncio.run(check())
+
+
 def test_every_example_of_the_openapi_document_works(tmp_path: Path) -> None:
     async def check() -> None:
         async with in_process("symbolic", direct=False, refiner=refiner()) as (client, _):
@@ -230,6 +253,10 @@ def test_clients_critique_stream_score_and_rank(tmp_path: Path) -> None:
             parts = [part async for part in client.stream("p", ["fine", "odd"])]
             assert [type(part) for part in parts] == [StepCritique, StepCritique, Critique]
             assert (await client.rank("p", ["odd", "fine"])).best == 1
+            analysed = await client.critique("p", "odd", analysis=True)
+            assert analysed.analysis is not None
+            assert [fault.step for fault in analysed.analysis.faults] == [0]
+            assert [part async for part in client.stream("p", "odd", analysis=True)][-1] == analysed
             await asyncio.to_thread(synchronous, url)
 
     def synchronous(url: str) -> None:
@@ -237,6 +264,9 @@ def test_clients_critique_stream_score_and_rank(tmp_path: Path) -> None:
             assert [score.first_error for score in client.score([BODY, {**BODY, "solution": "fine"}])] == [1, -1]
             assert [type(part) for part in client.stream("p", "odd")] == [StepCritique, Critique]
             assert client.critique("p", "odd").first_error == 0
+            analysed = client.critique("p", "odd", analysis=True)
+            assert analysed.analysis is not None
+            assert list(client.stream("p", "odd", analysis=True))[-1] == analysed
             with pytest.raises(ServiceError, match="at most 32") as caught:
                 client.critique("p", "odd", n=99)
             assert (caught.value.status, caught.value.code) == (400, "bad_request")
@@ -344,6 +374,29 @@ def test_a_bucket_fills_and_has_a_bottom() -> None:
     clients.pay("a", 2)
     with clients.one_more("a"), pytest.raises(Refusal), clients.one_more("a"):
         pass
+
+
+def test_clients_are_forgotten_though_the_oldest_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genprm.serving.limits._MOST_CLIENTS", 8)
+    clients = Clients(1.0, 2, 1, clock=lambda: 0.0)
+    with clients.one_more("old"):
+        for n in range(50):
+            clients.pay(f"client {n}", 1)
+        assert len(clients._clients) == 8
+        with pytest.raises(Refusal, match="requests of yours"), clients.one_more("old"):
+            pass
+    clients.pay("client 49", 1)
+    with pytest.raises(Refusal, match="more than 1"):
+        clients.pay("client 49", 1)  # is known still
+
+
+def test_rationales_of_a_whole_solution_are_counted() -> None:
+    metrics = Metrics()
+    judgements = (Rationale(0, "ok", first_error=1), Rationale(1, "no_verdict"))
+    metrics.made(Critique(Solution(Problem("p"), ("s",)), Method("e", "judge", 2), "ok", 1, judgements=judgements))
+    text = metrics.text().decode()
+    assert 'genprm_rationales_total{outcome="ok"} 1.0' in text
+    assert 'genprm_rationales_total{outcome="no_verdict"} 1.0' in text
 
 
 def test_a_gate_says_how_long_to_wait() -> None:

@@ -186,3 +186,57 @@ def test_what_breaks_inside_is_a_sentence_and_in_the_log(tmp_path: Path, caplog:
 
     asyncio.run(check())
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["broken"]
+
+
+# --- what a client does to the rest ----------------------------------------------------------------------------------
+
+
+def test_a_stream_whose_client_left_is_no_200(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        engine = script(tmp_path, {"when": "slow", "delay_s": 30, **YES}, YES)
+        async with on_socket(engine) as (url, service), httpx.AsyncClient(base_url=url) as client:
+            body = {"problem": "p", "solution": ["fine", "slow"], "stream": True}
+            async with client.stream("POST", "/v1/critique", json=body) as answer:
+                assert answer.status_code == 200
+                async for text in answer.aiter_text():
+                    if "event: step" in text:
+                        break
+            await _until_idle(service)
+            text = (await client.get("/metrics")).text
+            assert 'genprm_requests_total{route="/v1/critique",status="499"} 1.0' in text
+            assert 'route="/v1/critique",status="200"' not in text
+
+    with caplog.at_level("INFO", "genprm.serving"):
+        asyncio.run(check())
+    (line,) = [r.fields for r in caplog.records if getattr(r, "fields", {}).get("route") == "/v1/critique"]  # type: ignore[attr-defined]
+    assert line["status"] == 499
+
+
+def test_an_idle_connection_is_kept_for_the_next_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an answer, and after one that came before the end of its body: past the time for reading a request, until
+    the time for idleness is over."""
+    monkeypatch.setattr("genprm.serving.server.IDLE_S", 1.2)
+    head = b"POST /v1/critique HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\n"
+    probe = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    async def check() -> None:
+        async with on_socket(script(tmp_path), Options(port=0, read_s=0.2, grace_s=0.5)) as (url, _):
+            host, port = url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+
+            async def asked(text: bytes) -> bytes:
+                writer.write(text)
+                return await asyncio.wait_for(reader.readuntil(b"}" if text == probe else b"}}"), 3)
+
+            assert b" 200 " in await asked(probe)
+            await asyncio.sleep(0.5)
+            assert b" 415 " in await asked(head)
+            writer.write(b"late")
+            await asyncio.sleep(0.5)
+            assert b" 200 " in await asked(probe)
+            assert b" 415 " in await asked(head)
+            writer.write(b"late")
+            assert await asyncio.wait_for(reader.read(), 3) == b""
+            writer.close()
+
+    asyncio.run(check())

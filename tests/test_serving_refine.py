@@ -13,6 +13,8 @@ import pytest
 from genprm.client import AsyncClient, Client, ServiceError
 from genprm.engines.scripted import Rule
 from genprm.records import to_json
+from genprm.refining import Refinement, Version
+from genprm.serving.cache import Drafted, Judged
 from genprm.serving.options import Options
 from tests.service import NO, ROOT, YES, events, in_process, on_socket, process, refiner, script
 
@@ -197,11 +199,18 @@ def test_clients_get_a_typed_refinement(tmp_path: Path) -> None:
             whole = await client.refine("p")
             assert whole.chosen is not None
             assert whole.chosen.answer == "3"
+            parts = [part async for part in client.stream_refine("q", ["fine", "odd \\boxed{1}"], turns=1)]
+            kinds = [type(part) for part in parts]
+            assert (kinds[0], kinds[1], kinds[-1]) == (Drafted, Judged, Refinement)
+            assert [part for part in parts if isinstance(part, Version)] == list(parts[-1].versions)  # type: ignore[union-attr]
             await asyncio.to_thread(synchronous, url, to_json(whole))
 
     def synchronous(url: str, whole: bytes) -> None:
         with Client(url) as client:
             assert to_json(client.refine("p")) == whole
+            assert to_json(list(client.stream_refine("p"))[-1]) == whole
+            with pytest.raises(ServiceError, match="at most 8"):
+                list(client.stream_refine("p", turns=9))
             with pytest.raises(ServiceError, match="at most 8") as caught:
                 client.refine("p", turns=9)
             assert caught.value.status == 400

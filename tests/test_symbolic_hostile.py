@@ -7,8 +7,10 @@ import time
 import pytest
 
 from genprm.engines.symbolic import SymbolicEngine
+from genprm.engines.symbolic.chains import read_step
 from genprm.engines.symbolic.checks import write_check
 from genprm.engines.symbolic.claims import find_claims
+from genprm.engines.symbolic.cleaning import MAX_CHARS
 from genprm.engines.symbolic.context import read_context
 from genprm.engines.symbolic.writer import NAMES, VARIABLES
 from genprm.sandbox import Sandbox
@@ -70,6 +72,10 @@ BOMBS = [
     "so x = 3 and " * 8_000,
     "\\boxed{" * 12_000 + "5}",
     "f(x) = 2x + 1, f(3) = 8, " * 4_000,
+    "1/" * 50_000 + "1 = 3",
+    "5" + "!" * 100_000 + " = 3",
+    "(" * 9_000 + "1" + ")" * 9_000 + " = 3",
+    "apples " * 15_000 + "+ 1 = 3",
 ]
 
 
@@ -138,3 +144,35 @@ def test_checks_of_bombs_run_within_a_bound() -> None:
         return [result.cpu_s for result in results]
 
     assert max(asyncio.run(run())) < 1.0
+
+
+def test_words_are_read_in_linear_time() -> None:
+    """Whether a word is a unit takes a look at its neighbours alone."""
+
+    def seconds(count: int) -> float:
+        text = "ox " * count + "+ 1 = 3"
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            read_step(text)
+            times.append(time.process_time() - started)
+        return min(times)
+
+    assert seconds(2_600) < 6.5 * seconds(650)
+
+
+def test_it_says_how_much_of_a_long_step_it_reads() -> None:
+    """A false claim behind the bound is not seen; one before it is."""
+
+    async def said(step: str) -> str:
+        opening = "<analyze>\nLet's analyze the Paragraph 1 step by step: "
+        prompt = Prompt((Message("user", "A problem.\n" + step),), opening, "A problem.")
+        return (await SymbolicEngine().complete(prompt, Sampling())).text
+
+    filler = "word " * (MAX_CHARS // 5)
+    behind, before = asyncio.run(said(filler + ". 3 + 4 = 8")), asyncio.run(said("3 + 4 = 8. " + filler))
+    assert "I find no claim" in behind
+    assert "3 + 4 = 8" in before
+    assert "first 8000 characters" in behind
+    assert "first 8000 characters" in before
+    assert "characters" not in asyncio.run(said("3 + 4 = 8"))

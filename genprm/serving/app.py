@@ -61,9 +61,10 @@ def _endpoint(route: Route, service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         if route.refines:
             service.require_policy()
-        body: Any = bodies.read(await request.body(), route.body)
+        content = await request.body()
+        body: Any = bodies.read(content, route.body)
         scope = request.scope
-        asked = Asked(service, scope["genprm"]["client"], scope["genprm"], request.receive)
+        asked = Asked(service, scope["genprm"]["client"], scope["genprm"], request.receive, len(content))
         answer = await route.answer(asked, body)
         return answer if isinstance(answer, Response) else json(answer)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
@@ -41,13 +41,15 @@ class EventStream(Response):
 
     async def _send_all(self, scope: Scope, receive: Receive, send: Send) -> None:
         last = b""
-        with suppress(ClientGone, OSError):
+        try:
             try:
                 await while_wanted(self._write(send), receive, self._deadline_s, self._stopped)
             except Refusal as refusal:
                 scope["genprm"]["error"] = refusal.code
                 last = event("error", refusal.body())
             await send({"type": "http.response.body", "body": last, "more_body": False})
+        except (ClientGone, OSError):
+            scope["genprm"]["status"] = 499  # the 200 was never taken
 
     async def _write(self, send: Send) -> None:
         lock = asyncio.Lock()

@@ -41,7 +41,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        method = scope["method"]
+        answer = _Answer(send, bare=method == "HEAD")
+        if answer.bare:
+            scope = {**scope, "method": "GET"}
         note: MutableMapping[str, Any] = scope.setdefault("genprm", {})
         note["id"] = uuid.uuid4().hex[:16]
         answer.headers = {**HEADERS, "x-request-id": note["id"]}
@@ -54,7 +57,7 @@ class Guard:
         except Exception as error:
             say_error("broken", error, id=note["id"])
         finally:
-            self._write_down(scope, answer, note)
+            self._write_down(scope, method, answer, note)
 
     async def _let_in(self, scope: Scope, receive: Receive, answer: "_Answer", note: MutableMapping[str, Any]) -> None:
         headers = Headers(scope=scope)
@@ -80,7 +83,7 @@ class Guard:
         """The key's name, or the address. Raises Refusal (401)."""
         address = (scope.get("client") or ("",))[0]
         open_path = scope["path"] in OPEN or scope["path"].startswith(PAGE)
-        if self._keys is None or scope["method"] == "OPTIONS" or (open_path and scope["method"] in ("GET", "HEAD")):
+        if self._keys is None or scope["method"] == "OPTIONS" or (open_path and scope["method"] == "GET"):
             return f"address {address}"
         kind, _, key = headers.get("authorization", "").partition(" ")
         name = self._keys.name_of(key.strip()) if kind.lower() == "bearer" else None
@@ -120,20 +123,22 @@ class Guard:
         message = f"the body is longer than {self._options.max_body} bytes"
         return Refusal(413, "too_large", message, {"Connection": "close"})
 
-    def _write_down(self, scope: Scope, answer: "_Answer", note: MutableMapping[str, Any]) -> None:
+    def _write_down(self, scope: Scope, method: str, answer: "_Answer", note: MutableMapping[str, Any]) -> None:
         path: str = scope["path"]
         known = path if path in self._paths else "other"  # what is refused here has no route yet
         route: str = getattr(scope.get("route"), "path", None) or known
         seconds = time.perf_counter() - answer.began
-        self._service.metrics.answered(route, answer.status, seconds)
-        say("request", method=scope["method"], route=route, status=answer.status, seconds=round(seconds, 4), **note)
+        status: int = note.pop("status", answer.status)  # a stream knows it only at its end
+        self._service.metrics.answered(route, status, seconds)
+        say("request", method=method, route=route, status=status, seconds=round(seconds, 4), **note)
 
 
 class _Answer:
-    """What goes back: adds headers, remembers the status."""
+    """What goes back: adds headers, remembers the status; ``bare``: without the body."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, bare: bool) -> None:
         self._send = send
+        self.bare = bare
         self.headers: dict[str, str] = {}
         self.status = 0
         self.began = time.perf_counter()
@@ -144,6 +149,8 @@ class _Answer:
             given = {name.lower() for name, _ in message["headers"]}
             added = [(name.encode(), value.encode()) for name, value in self.headers.items()]
             message["headers"] = [*message["headers"], *((n, v) for n, v in added if n not in given)]
+        elif self.bare:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, refusal: Refusal, note: MutableMapping[str, Any]) -> None:
@@ -155,7 +162,7 @@ class _Answer:
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         with suppress(OSError):
             await self.send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
-            await self._send({"type": "http.response.body", "body": body})
+            await self.send({"type": "http.response.body", "body": body})
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from genprm.serving.errors import busy
 
@@ -112,9 +113,12 @@ class Clients:
     def _known(self, client: str) -> _Client:
         known = self._clients.setdefault(client, _Client(float(self._burst), self._clock()))
         self._clients.move_to_end(client)
-        while len(self._clients) > _MOST_CLIENTS:
-            oldest = next(iter(self._clients))
-            if self._clients[oldest].running:
-                break
-            del self._clients[oldest]
+        self._forget(len(self._clients) - _MOST_CLIENTS, client)
         return known
+
+    def _forget(self, count: int, but: str) -> None:
+        """Those that have been quiet longest. Clients with a request stay: connections bound their number."""
+        if count > 0:
+            quiet = (name for name, known in self._clients.items() if not known.running and name != but)
+            for name in list(islice(quiet, count)):
+                del self._clients[name]

@@ -64,8 +64,8 @@ class Metrics:
             self._steps.labels(_VERDICTS[step.correct]).inc()
             for vote, count in (("yes", step.votes.yes), ("no", step.votes.no), ("missing", step.votes.missing)):
                 self._votes.labels(vote).inc(count)
-            for rationale in step.rationales:
-                self._rationales.labels(rationale.outcome).inc()
+        for rationale in (*critique.judgements, *(r for step in critique.steps for r in step.rationales)):
+            self._rationales.labels(rationale.outcome).inc()
 
     def refined(self, refinement: Refinement) -> None:
         """A refinement was made; its critiques count as such."""

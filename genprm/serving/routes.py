@@ -33,6 +33,8 @@ from genprm.serving.waiting import Receive, while_wanted
 from genprm.types import Critique, Method, Solution, Usage
 
 T = TypeVar("T")
+_LARGE = 1 << 14
+"""Bytes of a body from which on the event loop is not held up by cutting it into steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ class Asked:
     client: str
     note: MutableMapping[str, Any]
     receive: Receive
+
+    size: int
+    """Bytes of the body."""
+
+    async def aside(self, read: Callable[..., T], *args: Any) -> T:
+        """What ``read`` makes of (a part of) the body; in a thread where that takes long."""
+        return await asyncio.to_thread(read, *args) if self.size > _LARGE else read(*args)
 
     def deadline(self, settings: Settings) -> float:
         return min(settings.timeout_s or self.service.options.deadline_s, self.service.options.deadline_s)
@@ -92,7 +101,7 @@ class Route:
 async def critique(asked: Asked, body: CritiqueRequest) -> Critique | Response:
     service = asked.service
     method = bodies.method_of(body, service.critic.method, service.options)
-    solution = bodies.solution_of(body.problem, body.solution, service.options, body.id)
+    solution = await asked.aside(bodies.solution_of, body.problem, body.solution, service.options, body.id)
     if body.stream:
         asked.accept([solution], method, 1)
         return await _streamed(asked, body, _events(service, solution, method, body.analysis))
@@ -134,7 +143,7 @@ async def _placed(service: Service, events: Events) -> Events:
 
 async def refine(asked: Asked, body: RefineRequest) -> Refinement | Response:
     service = asked.service
-    job = job_of(body, service)
+    job = await asked.aside(job_of, body, service)
     asked.accept([job.solution], job.method, job.cost)
     events = _refining(service, job)
     if body.stream:
@@ -168,7 +177,8 @@ async def _last(events: Events) -> Refinement:
 async def score(asked: Asked, body: ScoreRequest) -> ScoreAnswer:
     options = asked.service.options
     method = bodies.method_of(body, asked.service.critic.method, options)
-    done = await asked.critiques(bodies.solutions_of(body.items, options), method, asked.deadline(body))
+    solutions = await asked.aside(bodies.solutions_of, body.items, options)
+    done = await asked.critiques(solutions, method, asked.deadline(body))
     return ScoreAnswer([scored(critique, body.by) for critique in done], method, _usage(done))
 
 
@@ -176,7 +186,7 @@ async def rank(asked: Asked, body: RankRequest) -> RankAnswer:
     options = asked.service.options
     method = bodies.method_of(body, asked.service.critic.method, options)
     items = [bodies.Item(body.problem, candidate, str(n)) for n, candidate in enumerate(body.candidates)]
-    solutions = bodies.solutions_of(items, options)
+    solutions = await asked.aside(bodies.solutions_of, items, options)
     asked.accept(solutions, method, 1 if body.way == "majority" else len(solutions))
     work = _ranked(asked.service, solutions, method, body)
     answer = await asked.work_for(work, len(solutions), asked.deadline(body))
@@ -191,7 +201,7 @@ async def _ranked(service: Service, solutions: Sequence[Solution], method: Metho
 
 
 async def reward(asked: Asked, body: RewardRequest) -> RewardAnswer:
-    solutions = openrlhf.solutions_of(body, asked.service.options)
+    solutions = await asked.aside(openrlhf.solutions_of, body, asked.service.options)
     done = await asked.critiques(solutions, asked.service.critic.method, asked.service.options.deadline_s)
     return openrlhf.answer_of([scored(critique, "min") for critique in done])
 

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -16,13 +17,16 @@ from genprm.serving.log import say
 from genprm.serving.service import Service
 
 _OTHER_FILES = 1024
+IDLE_S = 15
+"""A connection waits so long for its next request."""
 _LAST_S = 3.0
 """What is left after the grace has this long to be told so."""
 
 
 class PatientProtocol(H11Protocol):
     """A connection that has not come to a whole request within ``read_s`` is closed: a client that sends a header a
-    minute holds a place for no longer. (Bodies have a clock of their own, answers have the deadline.)"""
+    minute holds a place for no longer. (Bodies have a clock of their own, answers have the deadline, and between
+    two requests there is the time of ``IDLE_S``.)"""
 
     read_s = 10.0
     take_s = 30.0
@@ -38,8 +42,21 @@ class PatientProtocol(H11Protocol):
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
+        elif self._idle():
+            self._stop()
+            self._keep()
         elif self._clock is None:
             self._start()
+
+    def _idle(self) -> bool:
+        """Whether the last request has its answer and nothing of the next is there."""
+        return self.cycle is not None and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _keep(self) -> None:
+        """Wait for the next request. The rest of a body that was refused ends uvicorn's own wait."""
+        self._unset_keepalive_if_required()
+        later = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self.timeout_keep_alive_task = later
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -100,7 +117,7 @@ async def serve(app: ASGIApp, service: Service, *, say_where: Callable[[str], No
         proxy_headers=False,
         server_header=False,
         limit_concurrency=options.connections,
-        timeout_keep_alive=15,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=int(options.grace_s + 2 * _LAST_S) or 1,
         h11_max_incomplete_event_size=32 * 1024,
     )

@@ -176,14 +176,14 @@ def _is_unit(tokens: Sequence[Token], i: int) -> bool:
     if tokens[i].text == "dollar" and tokens[i].kind == "text":
         return True
     j = i
-    while j >= 0 and tokens[j].kind in {"word", "text"}:
+    while j >= 0 and i - j <= 3 and tokens[j].kind in {"word", "text"}:
         j -= 1
     if j < 0 or i - j > 3:
         return False
     if tokens[j].kind != "num" and tokens[j].text not in {")", "}", "]", "%", "/"}:
         return False
     k = i
-    while k < len(tokens) and tokens[k].kind in {"word", "text"}:
+    while k < len(tokens) and k - j <= 4 and tokens[k].kind in {"word", "text"}:
         if tokens[k].text == "dollar" and tokens[k].kind == "text":
             break
         k += 1

@@ -4,7 +4,7 @@ import re
 
 from genprm.engines.symbolic.vocabulary import CHARACTERS
 
-MAX_CHARS = 20_000
+MAX_CHARS = 8_000
 """What follows in a longer step is not read."""
 
 _ANNOTATION = re.compile(r"<<[^<>\n]{0,200}>>")

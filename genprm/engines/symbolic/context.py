@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from genprm.engines.symbolic.chains import Chain, Step, read_step
+from genprm.engines.symbolic.cleaning import MAX_CHARS
 from genprm.engines.symbolic.identities import settle
 from genprm.engines.symbolic.tree import Node, symbols
 
@@ -31,7 +32,7 @@ class Context:
     earlier: tuple[Step, ...]
     step: Step
     background: str
-    """All the text so far, this step included."""
+    """All the text so far, this step included, as far as it is read."""
 
 
 @lru_cache(maxsize=4096)
@@ -61,5 +62,5 @@ def _equations(step: Step) -> Iterator[Equation]:
 
 def read_context(problem: str, steps: Sequence[str]) -> Context:
     """Read everything up to the last of ``steps``, the one that is judged."""
-    background = "\n".join((problem, *steps))
+    background = "\n".join(text[:MAX_CHARS] for text in (problem, *steps))
     return Context(read_cached(problem), tuple(read_cached(s) for s in steps[:-1]), read_cached(steps[-1]), background)

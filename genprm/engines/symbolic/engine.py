@@ -1,18 +1,21 @@
 """The engine: reads where a rationale stands from its prompt, and writes what comes next."""
 
+import asyncio
 import re
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log
 
 from genprm.engines.symbolic.checks import write_check
 from genprm.engines.symbolic.claim import Claim
 from genprm.engines.symbolic.claims import find_claims
+from genprm.engines.symbolic.cleaning import MAX_CHARS
 from genprm.engines.symbolic.confidence import p_yes_forced, p_yes_of
 from genprm.engines.symbolic.context import read_context
 from genprm.engines.symbolic.reading import read_output
-from genprm.engines.symbolic.wording import UNEXECUTED, analysis, conclusion
+from genprm.engines.symbolic.wording import CUT, UNEXECUTED, analysis, conclusion
 from genprm.errors import EngineRefused
 from genprm.types import Completion, Prompt, Sampling, Token, Usage
 
@@ -43,6 +46,10 @@ class SymbolicEngine:
     name = "symbolic"
     protocols: frozenset[str] | None = frozenset({"genprm"})
 
+    def __init__(self) -> None:
+        # One thread, in which long texts do not hold up the event loop; more would only share its processor.
+        self._reader = ThreadPoolExecutor(1, "symbolic")
+
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """Continue the rationale; the same prompt always gives the same text.
 
@@ -50,28 +57,33 @@ class SymbolicEngine:
             EngineRefused: the prompt is not one of the ``genprm`` protocol.
         """
         started = time.perf_counter()
-        said = _continue(prompt, sampling.stop)
-        text, finish = _cut(said.text, sampling)
-        pieces = _pieces(text)
-        if len(pieces) > sampling.max_tokens:
-            pieces, finish = pieces[: sampling.max_tokens], "length"
-            text = "".join(pieces)
-        tokens = tuple(_token(piece, said.p_yes) for piece in pieces) if sampling.logprobs > 0 else ()
-        read = len(_pieces(prompt.opening)) + sum(_length(message.content) for message in prompt.messages)
-        usage = Usage(prompt_tokens=read, completion_tokens=len(pieces), calls=1)
-        return Completion(
-            text, "length" if finish == "length" else "stop", tokens, usage, time.perf_counter() - started
-        )
+        done = await asyncio.get_running_loop().run_in_executor(self._reader, _complete, prompt, sampling)
+        return replace(done, seconds=time.perf_counter() - started)
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """End the thread, after the text that it is reading."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+
+def _complete(prompt: Prompt, sampling: Sampling) -> Completion:
+    said = _continue(prompt, sampling.stop)
+    text, finish = _cut(said.text, sampling)
+    pieces = _pieces(text)
+    if len(pieces) > sampling.max_tokens:
+        pieces, finish = pieces[: sampling.max_tokens], "length"
+        text = "".join(pieces)
+    tokens = tuple(_token(piece, said.p_yes) for piece in pieces) if sampling.logprobs > 0 else ()
+    read = len(_pieces(prompt.opening)) + sum(_length(message.content) for message in prompt.messages)
+    usage = Usage(prompt_tokens=read, completion_tokens=len(pieces), calls=1)
+    return Completion(text, "length" if finish == "length" else "stop", tokens, usage)
 
 
 def _continue(prompt: Prompt, stop: tuple[str, ...]) -> _Text:
     opening = prompt.opening
     problem, steps = _paragraphs(prompt)
     if _ANALYZE.search(opening):
-        return _Text(analysis(_claims(problem, steps)) + "\n</analyze>\n")
+        cut = CUT if len(steps[-1]) > MAX_CHARS else ""
+        return _Text(analysis(_claims(problem, steps)) + cut + "\n</analyze>\n")
     if opening.endswith(_CODE):
         code = write_check(_claims(problem, steps)) + "```\n"
         # Where the fence does not stop the text, nobody runs the code: the verdict has to do without.

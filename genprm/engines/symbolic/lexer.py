@@ -236,7 +236,7 @@ class _Lexer:
 
 
 def _operator_near(text: str, start: int, end: int) -> bool:
-    before, after = text[:start][-3:].rstrip()[-1:], text[end : end + 3].lstrip()[:1]
+    before, after = text[max(0, start - 3) : start].rstrip()[-1:], text[end : end + 3].lstrip()[:1]
     return (before in set("+-*/^=(<>") if before else False) or (after in set("+-*/^=)<>") if after else False)
 
 

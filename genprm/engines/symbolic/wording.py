@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from genprm.engines.symbolic.checks import quoted
 from genprm.engines.symbolic.claim import Claim
+from genprm.engines.symbolic.cleaning import MAX_CHARS
 from genprm.engines.symbolic.reading import Reading
 from genprm.engines.symbolic.tree import render
 
@@ -19,6 +20,7 @@ _KINDS = {
     "words": "a calculation in words",
 }
 
+CUT = f" I read its first {MAX_CHARS} characters only."
 UNEXECUTED = "The check was not run, so it says nothing; I let the paragraph stand, with low confidence."
 
 
