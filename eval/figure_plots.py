@@ -17,11 +17,40 @@ from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, confusions, errors, 
 from genprm.eval.policy import PolicyReport
 from genprm.eval.report import Item
 from genprm.eval.scores import ScoredSolution, f1_at
+from genprm.synth.agreement import Agreement, Pair
 from genprm.types import NO_ERROR
 
 _THRESHOLDS = [k / 40 for k in range(41)]
 _RESAMPLES = 200
 """Of solutions, for the error of calibration."""
+
+
+def agreement(found: Agreement) -> Figure | None:
+    """Agreement of labelers two by two: above the diagonal the share of steps on which they agree, below Cohen's kappa.
+    None for a single labeler."""
+    if not found.pairs:
+        return None
+    names = list(dict.fromkeys(name for pair in found.pairs for name in (pair.one, pair.other)))
+    with matplotlib.rc_context(STYLE):
+        side = 2.4 + 0.42 * len(names)
+        figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+        axes = figure.subplots()
+        cells = [[1.0 if x == y else 0.0 for x in range(len(names))] for y in range(len(names))]
+        for pair in found.pairs:
+            _fill(axes, cells, pair, names.index(pair.one), names.index(pair.other))
+        axes.imshow(cells, cmap="Greys", vmin=0, vmax=1)
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set_title("agreement in % (above), Cohen's kappa (below)", fontsize=9)
+    return figure
+
+
+def _fill(axes: Axes, cells: list[list[float]], pair: Pair, one: int, other: int) -> None:
+    first, last = sorted((one, other))
+    for y, x, value, form in ((first, last, pair.agreement.value, "{:.0%}"), (last, first, pair.kappa.value, "{:.2f}")):
+        cells[y][x] = max(value or 0.0, 0.0)
+        said = "–" if value is None else form.format(value).rstrip("%")
+        axes.text(x, y, said, ha="center", va="center", fontsize=7, color="white" if cells[y][x] > 0.5 else "black")
 
 
 def positions(items: Sequence[Item]) -> Figure | None:

@@ -163,13 +163,22 @@ def _report(
     console = stdout()
     console.print(render_report(report))
     if util.find_spec("matplotlib"):
-        from genprm.eval.plots import reliability, save
-
-        figure = reliability(calibrations)
-        pictures = [save(figure, run.folder / f"reliability.{end}") for end in ("png", "svg")]
-        console.print(f"reliability curves: {pictures[0]}, .svg", style="dim", soft_wrap=True, markup=False)
+        console.print(_drawn(calibrations, agreement, run.folder), style="dim", soft_wrap=True, markup=False)
     console.print(f"report: {path}", style="dim", soft_wrap=True, markup=False)
     return 0
+
+
+def _drawn(calibrations: Sequence[Calibration], agreement: Agreement, folder: Path) -> str:
+    """Reliability curves and the matrix of agreement, as PNG and SVG; where they lie."""
+    from genprm.eval.figure_plots import agreement as matrix  # matplotlib is an extra
+    from genprm.eval.plots import reliability, save
+
+    figures = {"reliability": reliability(calibrations), "agreement": matrix(agreement)}
+    found = [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() if figure for end in _ENDS]
+    return f"pictures: {', '.join(map(str, found))}"
+
+
+_ENDS = ("png", "svg")
 
 
 def _scored(

@@ -179,7 +179,9 @@ def test_the_command_on_ratings(tmp_path: Path) -> None:
     judge = next(each for each in report["calibrations"] if each["name"] == "judge:symbolic")
     assert judge["n"] + judge["missing"] == 4
     assert judge["accuracy"]["value"] >= 0.75
-    assert (run / "reliability.png").stat().st_size > 1000
+    for name in ("reliability", "agreement"):
+        assert (run / f"{name}.png").stat().st_size > 1000
+        assert (run / f"{name}.svg").read_text().startswith("<?xml")
     again = genprm("--data", str(ratings(tmp_path)), "--run", str(run), "--resamples", "20", cwd=tmp_path)
     assert again.returncode == 0
     assert len((run / "results.jsonl").read_text().splitlines()) == 8
