@@ -158,8 +158,7 @@ def _verdicts(source: Source, row: Mapping[str, object]) -> Iterator[tuple[bool 
     turns = row["messages"]
     assert isinstance(turns, list)
     n = sum(turn["role"] == "assistant" for turn in turns)
-    said = [rationale.verdict for rationale in source.taught.rationales[:n]]
-    yield from zip(said, source.truth, strict=False)
+    yield from zip(source.taught.verdicts[:n], source.truth, strict=False)
 
 
 async def run_arms(

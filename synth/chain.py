@@ -84,7 +84,7 @@ def learn(chains: Iterable[Sequence[Estimate | None]], rounds: int = 10) -> Move
     """
     moves, kept = Moves(), list(chains)
     for _ in range(rounds):
-        counts = np.asarray([moves_of(Moves())]).reshape(-1) * 20
+        counts = np.asarray(moves_of(Moves())) * 20
         for states in kept:
             counts = counts + _responsibilities(states, moves)
         moves = Moves(*(counts / counts.sum()).tolist())

@@ -137,6 +137,11 @@ class Taught:
     error: str = ""
     usage: Usage = Usage()
 
+    @property
+    def verdicts(self) -> tuple[bool | None, ...]:
+        """Of the steps that it judged: the first wrong one is the last of them."""
+        return tuple(rationale.verdict for rationale in self.rationales)
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
