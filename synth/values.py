@@ -106,8 +106,9 @@ async def _ask(asked: Sequence[tuple[_Work, Mapping[int, int]]], completer: Comp
 
 
 def _valued(work: _Work, plan: Plan, policy: str) -> Valued:
-    states = [*work.view().states]
-    if work.steps and (zero := settled_zero(plan, work.view())) is not None:
+    view = work.view()
+    states = [*view.states]
+    if work.steps and (zero := settled_zero(plan, view)) is not None:
         states[zero + 1 :] = [known(0)] * (len(states) - zero - 1)
     start, *values = states
     return Valued(work.attempt, start, tuple(values), policy, dict(sorted(work.grades.items())), work.usage)
