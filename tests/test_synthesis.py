@@ -30,6 +30,7 @@ from genprm.eval.synthesis_labels import (
 )
 from genprm.protocols.teacher import Block, rationale_text
 from genprm.synth.beta import estimated, known
+from genprm.synth.conversations import Code
 from genprm.synth.types import Attempt, Estimate, Taught, Valued
 from genprm.synth.world import example
 from genprm.types import Problem, Rationale, Solution
@@ -149,7 +150,7 @@ def test_arms_take_the_rows_that_their_filter_keeps() -> None:
     ("code", "shows", "hides"),
     [("run", "[Code Output]", ""), ("written", "print(1)", "[Code"), ("none", "", "print(1)")],
 )
-def test_arms_show_the_code_as_they_say(code: critics.Code, shows: str, hides: str) -> None:
+def test_arms_show_the_code_as_they_say(code: Code, shows: str, hides: str) -> None:
     ((_, row),) = rows_of(Arm("hard", code=code), [AGREES])
     text = json.dumps(row["messages"])
     assert shows in text
