@@ -16,9 +16,9 @@ from typing import Any
 from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError, InputError
+from genprm.eval.drawing import pictures
 from genprm.eval.refine_report import CRITIC, RefineReport, build_report
 from genprm.eval.refine_show import render_report
-from genprm.eval.report import drawn
 from genprm.flight import as_they_end
 from genprm.problems import posed
 from genprm.progress import Tick, progress
@@ -85,16 +85,16 @@ async def _command(args: argparse.Namespace, problems: Sequence[Solution]) -> in
             settings = config | {"split": args.data or args.split, "difficulty": args.difficulty}
             report = build_report(found, kit.plan.turns, same_number, settings)
             path = run.write_report(report)
-            pictures = _pictures(report, run.folder)
+            drawn = pictures(run.folder, lambda plots: plots.figures(report), "refine_plots")
     failed = sum(refinement.failed for each in found.values() for refinement in each)
-    _show(report, path, pictures, failed)
+    _show(report, path, drawn, failed)
     return 1 if failed else 0
 
 
-def _show(report: RefineReport, path: Path, pictures: str, failed: int) -> None:
+def _show(report: RefineReport, path: Path, drawn: str, failed: int) -> None:
     console = stdout()
     console.print(render_report(report))
-    console.print(f"{pictures}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
+    console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     if failed:
         console.print(f"{failed} refinements failed; the same command with --retry-failed does them again")
 
@@ -156,12 +156,3 @@ def slim(refinement: Refinement) -> Refinement:
 
 def _slim(version: Version) -> Version:
     return replace(version, review=version.review and replace(version.review, critique=None))
-
-
-def _pictures(report: RefineReport, folder: Path) -> str:
-    def draw() -> Sequence[Path]:
-        from genprm.eval.refine_plots import save_all  # matplotlib is an extra
-
-        return save_all(report, folder)
-
-    return drawn(draw)
