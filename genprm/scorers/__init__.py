@@ -9,6 +9,7 @@
 Options go behind the name: ``critic:nano,n=8``, ``prm:MODEL,layout=qwen,device=cuda``.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -77,9 +78,9 @@ async def _made(spec: str, options: dict[str, str], critic: dict[str, Any], stac
     if kind == "head" and rest:
         from genprm.scorers import head
 
-        return head.load(rest, **keywords(head.load, options, kind))
+        return await asyncio.to_thread(head.load, rest, **keywords(head.load, options, kind))
     if kind == "prm" and rest:
         from genprm.scorers import prm
 
-        return prm.load(rest, **keywords(prm.load, options, kind))
+        return await asyncio.to_thread(prm.load, rest, **keywords(prm.load, options, kind))
     raise ConfigError(f"unknown scorer {spec!r}; there are {', '.join(SCORERS)}")
