@@ -7,7 +7,6 @@ candidates and scores, so that a killed run goes on, and a further ``--scorer`` 
 import argparse
 import dataclasses
 from collections.abc import Coroutine, Sequence
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rich.text import Text
 from genprm.candidates import Group
 from genprm.errors import ConfigError
 from genprm.eval.bon_report import MAJORITY, PASS, BonReport, build
+from genprm.eval.drawing import pictures
 from genprm.eval.report import made, share, table
 from genprm.rank_command import config_of, groups_of, with_candidates
 from genprm.rank_run import all_compared, scored
@@ -58,20 +58,11 @@ async def _command(args: argparse.Namespace, groups: Sequence[Group]) -> int:
             found[spec] = [dataclasses.replace(one, scores=own) for one, own in zip(ranked, scores, strict=True)]
         report = build(ranked, found, config | {"scorers": args.scorer}, resamples=args.resamples)
         path = run.write_report(report)
-        pictures = _pictures(report, run.folder)
+        drawn = pictures(run.folder, lambda plots: plots.figures(report), "bon_plots")
     console = stdout()
     console.print(render(report))
-    console.print(f"report: {path}" + (f", {pictures} pictures beside it" if pictures else ""), style="dim")
+    console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     return int(any(name.endswith(("failed", "without a score")) for own in report.failures.values() for name in own))
-
-
-def _pictures(report: BonReport, folder: Path) -> int:
-    """How many; none without matplotlib."""
-    if util.find_spec("matplotlib") is None or not report.points:
-        return 0
-    from genprm.eval.bon_plots import save_all
-
-    return len(save_all(report, folder))
 
 
 def render(report: BonReport) -> Parts:

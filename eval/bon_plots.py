@@ -1,24 +1,24 @@
 """Pictures of best of N, readable without colour. Needs matplotlib (extra ``plot``)."""
 
-from pathlib import Path
-
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.bon_report import MAJORITY, PASS, BonReport, Point
-from genprm.eval.plots import STYLE, bare, line, save
+from genprm.eval.plots import STYLE, bare, line
 
 _MOST = 8
 """Lines in a picture: the best method of each scorer, and what it stands next to."""
 
 
-def save_all(report: BonReport, folder: Path) -> list[Path]:
-    """Accuracy over N, over tokens, and over votes, each as PNG and SVG."""
-    figures = {"accuracy": _curves(report, over_tokens=False), "tokens": _curves(report, over_tokens=True)}
+def figures(report: BonReport) -> dict[str, Figure]:
+    """Accuracy over N, over tokens, and over votes; what the report has no figures for is left out."""
+    found: dict[str, Figure] = {}
+    if report.points:
+        found |= {"accuracy": _curves(report, over_tokens=False), "tokens": _curves(report, over_tokens=True)}
     if report.votes:
-        figures["votes"] = _votes(report)
-    return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
+        found["votes"] = _votes(report)
+    return found
 
 
 def lines_of(report: BonReport) -> list[str]:

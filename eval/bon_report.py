@@ -1,14 +1,15 @@
 """What best of N comes to: every scorer and way to choose, at every N, next to votes and to what is possible."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genprm.eval.bon_stats import Chooser, accuracy, candidate_sets, pass_at, sizes
+from genprm.eval.bon_stats import Chooser, accuracy, candidate_sets, sizes
 from genprm.eval.paired import Estimate, Measure, means
 from genprm.eval.report import Bootstrap
 from genprm.eval.world_votes import sizes as vote_sizes
 from genprm.eval.world_votes import subsets
+from genprm.provers import best_of_counts
 from genprm.rank import RULES, STEP_RULES, Choice, Ranked, Rule, aggregate, best, failures, majority, weighted
 from genprm.scorers.base import Scores
 from genprm.types import Usage
@@ -84,7 +85,7 @@ def build(plain: Sequence[Ranked], scored: Scored, settings: Mapping[str, Any], 
     return BonReport(
         len(rows),
         {name: count for name, count in left_out.items() if count},
-        tuple(_point(key, found, rows, own) for key, found in draws.items()),
+        tuple(_points(draws, rows, own)),
         tuple(_differences(draws)),
         tuple(_votes(vote_draws)),
         {"": failures(plain)} | {name: failures(ranked) for name, ranked in scored.items()},
@@ -100,17 +101,25 @@ def _columns(rows: Sequence[Ranked], scored: Scored, ns: Sequence[int]) -> dict[
     """For every method and N a value a problem. Only the first candidates that every problem has are used."""
     found: dict[Key, list[float]] = {}
     most = max(ns, default=0)
+    right = [[bool(hit) for hit in one.right[:most]] for one in rows]
+    choosers = {MAJORITY: [_majority(one) for one in rows], **_choosers(scored)}
     for n in ns:
         sets = candidate_sets(most, n)
-        right = [[bool(hit) for hit in one.right[:most]] for one in rows]
-        found[PASS, n] = [pass_at(hits, n) for hits in right]
-        found[MAJORITY, n] = [accuracy(_majority(one), hits, sets) for one, hits in zip(rows, right, strict=True)]
-        for name, ranked in scored.items():
-            for rule in rules_of(ranked):
-                for way in ("best", "weighted"):
-                    choosers = (_by_score(one, rule, way) for one in ranked)
-                    values = [accuracy(choose, hits, sets) for choose, hits in zip(choosers, right, strict=True)]
-                    found[f"{name} · {rule} · {way}", n] = values
+        found[PASS, n] = [best_of_counts(sum(hits), most, n) or 0.0 for hits in right]
+        for name, own in choosers.items():
+            found[name, n] = [accuracy(choose, hits, sets) for choose, hits in zip(own, right, strict=True)]
+    return found
+
+
+def _choosers(scored: Scored) -> dict[str, list[Chooser]]:
+    """By scorer, rule and way: for each problem."""
+    found = {}
+    for name, ranked in scored.items():
+        for rule in rules_of(ranked):
+            values = [[aggregate(scores, rule) for scores in one.scores] for one in ranked]
+            for way in ("best", "weighted"):
+                choosers = [_by_values(one, own, way) for one, own in zip(ranked, values, strict=True)]
+                found[f"{name} · {rule} · {way}"] = choosers
     return found
 
 
@@ -122,10 +131,6 @@ def rules_of(ranked: Sequence[Ranked]) -> list[Rule]:
 
 def _majority(one: Ranked) -> Chooser:
     return lambda some: majority([one.answers[i] for i in some])
-
-
-def _by_score(one: Ranked, rule: Rule, way: str) -> Chooser:
-    return _by_values(one, [aggregate(scores, rule) for scores in one.scores], way)
 
 
 def _by_values(one: Ranked, values: Sequence[float | None], way: str) -> Chooser:
@@ -147,10 +152,12 @@ def _vote_columns(scored: Scored, n: int) -> dict[Key, list[float]]:
         given = min((votes_of(scores) for one in ranked for scores in one.scores[:n] if not scores.error), default=0)
         for votes in vote_sizes(given) if given > 1 else ():
             parts = subsets(given, votes)
+            thinned = [[[fewer(scores, part) for scores in one.scores[:n]] for part in parts] for one in ranked]
             for rule in STEP_RULES:
+                values = [[[aggregate(scores, rule) for scores in part] for part in own] for own in thinned]
                 for way in ("best", "weighted"):
-                    values = [_by_votes(one, rule, way, parts, n) for one in ranked]
-                    found[f"{name} · {rule} · {way}", votes] = values
+                    shares = [_by_votes(one, own, way) for one, own in zip(ranked, values, strict=True)]
+                    found[f"{name} · {rule} · {way}", votes] = shares
     return found
 
 
@@ -159,11 +166,10 @@ def votes_of(scores: Scores) -> int:
     return min(map(len, scores.votes), default=0)
 
 
-def _by_votes(one: Ranked, rule: Rule, way: str, parts: Sequence[Sequence[int]], n: int) -> float:
+def _by_votes(one: Ranked, parts: Sequence[Sequence[float | None]], way: str) -> float:
     hits = 0
-    for part in parts:
-        values = [aggregate(fewer(scores, part), rule) for scores in one.scores[:n]]
-        index = _by_values(one, values, way)(range(n)).index
+    for values in parts:
+        index = _by_values(one, values, way)(range(len(values))).index
         hits += index is not None and bool(one.right[index])
     return hits / len(parts)
 
@@ -187,16 +193,16 @@ def _votes(draws: Mapping[Key, Estimate]) -> list[VotePoint]:
 # --- points --------------------------------------------------------------------------------------------------------
 
 
-def _point(key: Key, found: Estimate, rows: Sequence[Ranked], scored: Scored) -> Point:
-    method, n = key
+def _points(draws: Mapping[Key, Estimate], rows: Sequence[Ranked], scored: Scored) -> Iterator[Point]:
     candidates = [one for row in rows for one in row.group.candidates]
-    policy = sum(one.tokens for one in candidates) / max(len(candidates), 1)
-    usage = Usage()
-    for ranked in [scored[name]] if (name := method.partition(" · ")[0]) in scored else []:
-        usage = sum((scores.usage for one in ranked for scores in one.scores), Usage())
-    each = max(len(candidates), 1)
-    written = n * (policy + usage.completion_tokens / each)
-    return Point(method, n, found.measure(), written, n * usage.prompt_tokens / each)
+    each, policy = max(len(candidates), 1), sum(one.tokens for one in candidates)
+    spent = {
+        name: sum((scores.usage for one in ranked for scores in one.scores), Usage()) for name, ranked in scored.items()
+    }
+    for (method, n), found in draws.items():
+        usage = spent.get(method.partition(" · ")[0], Usage())
+        written = n * (policy / each + usage.completion_tokens / each)
+        yield Point(method, n, found.measure(), written, n * usage.prompt_tokens / each)
 
 
 def _differences(draws: Mapping[Key, Estimate]) -> list[Difference]:

@@ -39,9 +39,3 @@ def accuracy(choose: Chooser, right: Sequence[bool], sets: Sequence[Sequence[int
         index = choose(some).index
         hits += index is not None and right[some[index]]
     return hits / len(sets) if sets else 0.0
-
-
-def pass_at(right: Sequence[bool], size: int) -> float:
-    """Probability that one of ``size`` is right (arXiv 2107.03374)."""
-    n, wrong = len(right), sum(not one for one in right)
-    return 1 - math.comb(wrong, size) / math.comb(n, size) if n else 0.0

@@ -214,4 +214,4 @@ def _bootstrapped(
 def _measure(value: float, draws: Sequence[float]) -> Measure:
     if value != value:
         return Measure(None, None)
-    return Measure(value, interval([draw for draw in draws if draw == draw]))
+    return Measure(value, interval(draws))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genprm.eval.metrics import interval
 from genprm.eval.paired import Measure
+from genprm.resampling import times_drawn
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000
@@ -58,7 +59,8 @@ class Comparison:
 
 def points(cells: Sequence[Cell], *, seed: int = 0, resamples: int = RESAMPLES) -> list[Point]:
     """The points of all methods with intervals."""
-    draws = _weights(cells, seed, resamples)
+    n = len(cells[0].right)
+    draws = times_drawn(n, resamples, seed) / n
     found = []
     for cell in cells:
         accuracy = Measure(float(cell.right.mean()), interval((draws @ cell.right).tolist()))
@@ -72,7 +74,8 @@ def compare(cells: Sequence[Cell], baseline: str, *, seed: int = 0, resamples: i
     others = [cell for cell in cells if cell.method != baseline]
     if not base or not others:
         return []
-    draws = np.vstack([np.full(len(base[0].right), 1 / len(base[0].right)), _weights(cells, seed, resamples)])
+    n = len(base[0].right)
+    draws = np.vstack([np.ones(n), times_drawn(n, resamples, seed)]) / n
     curves = [
         Curve(accuracy, tokens)
         for accuracy, tokens in zip(_means(draws, base, "right"), _means(draws, base, "tokens"), strict=True)
@@ -126,16 +129,8 @@ def _measure(draws: Array) -> Measure:
     """The first is that of all problems, the others those of resamples."""
     if np.isnan(draws[0]):
         return Measure(None, None)
-    known = draws[1:][~np.isnan(draws[1:])]
-    held = len(known) >= _MOSTLY * (len(draws) - 1)
-    return Measure(float(draws[0]), interval(known.tolist()) if held else None)
-
-
-def _weights(cells: Sequence[Cell], seed: int, resamples: int) -> Array:
-    """How often each problem is drawn, as shares: shape (resamples, problems)."""
-    n = len(cells[0].right)
-    drawn: Array = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
-    return drawn
+    held = np.count_nonzero(~np.isnan(draws[1:])) >= _MOSTLY * (len(draws) - 1)
+    return Measure(float(draws[0]), interval(draws[1:].tolist()) if held else None)
 
 
 def _means(draws: Array, cells: Sequence[Cell], name: str) -> Array:

@@ -11,7 +11,7 @@ from genprm.errors import ConfigError, MissingExtra
 FORMATS = (".png", ".svg", ".pdf")
 NO_PICTURES = "no pictures: pip install 'genprm[plot]', and the same command draws them"
 Plots = Any
-"""The module ``genprm.eval.figure_plots``, which needs matplotlib and is imported by who is to draw."""
+"""A module of figures in ``genprm.eval``, which needs matplotlib and is imported where there is something to draw."""
 
 
 def can_plot() -> bool:
@@ -19,15 +19,16 @@ def can_plot() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def pictures(folder: Path, draw: Callable[[Plots], Mapping[str, Any]]) -> str:
-    """Draw figures into a run folder as PNG and SVG, by name; None is for what there is nothing to draw of.
+def pictures(folder: Path, draw: Callable[[Plots], Mapping[str, Any]], module: str = "figure_plots") -> str:
+    """Draw figures into a run folder as PNG and SVG, by name; None is for what there is nothing to draw of. ``draw`` is
+    given the module.
 
     A line that says where they are."""
     if not can_plot():
         return NO_PICTURES
     from genprm.eval.plots import save
 
-    drawn = {name: figure for name, figure in draw(_plots()).items() if figure is not None}
+    drawn = {name: figure for name, figure in draw(_plots(module)).items() if figure is not None}
     paths = [save(figure, folder / f"{name}.{end}") for name, figure in drawn.items() for end in ("png", "svg")]
     return f"pictures: {', '.join(map(str, paths))}" if paths else "no pictures: there is nothing to draw"
 
@@ -55,5 +56,5 @@ def picture(path: str, draw: Callable[[Plots], Any]) -> str:
     return f"picture: {save(figure, Path(path))}" if figure is not None else f"not {path}: there is nothing to draw"
 
 
-def _plots() -> Plots:
-    return import_module("genprm.eval.figure_plots")
+def _plots(module: str = "figure_plots") -> Plots:
+    return import_module(f"genprm.eval.{module}")

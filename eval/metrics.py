@@ -203,10 +203,10 @@ def _cumulative(n: int, p: float) -> list[float]:
 
 
 def interval(draws: Sequence[float]) -> Interval | None:
-    """The middle ``LEVEL`` of the draws; None without draws."""
-    if not draws:
+    """The middle ``LEVEL`` of the draws, those that are not defined (NaN) left out; None without any."""
+    ordered = sorted(draw for draw in draws if not math.isnan(draw))
+    if not ordered:
         return None
-    ordered = sorted(draws)
     return Interval(_quantile(ordered, (1 - LEVEL) / 2), _quantile(ordered, (1 + LEVEL) / 2))
 
 

@@ -5,6 +5,7 @@ Needs matplotlib (extra ``plot``).
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -213,9 +214,9 @@ def line(axes: Axes, places: Sequence[float], found: Sequence[Measure], name: st
     )
 
 
-def bare(axes: Axes) -> None:
-    """Without a frame; a grid behind the figures."""
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
+def bare(axes: Axes, along: Literal["x", "y"] = "y") -> None:
+    """Without a frame; a grid behind the figures, whose axis is ``along``."""
+    axes.grid(axis=along, color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -21,7 +21,8 @@ from genprm.engines import Engine, open_engine
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError, EngineLost, EngineRefused, EngineUnavailable
 from genprm.eval.drawing import pictures
-from genprm.eval.metrics import Interval, interval
+from genprm.eval.metrics import Interval
+from genprm.eval.paired import means
 from genprm.eval.report import Bootstrap
 from genprm.flight import as_they_end
 from genprm.progress import progress
@@ -175,10 +176,9 @@ def _share(attempts: Sequence[Attempt]) -> Share | None:
     right: dict[str, list[bool]] = {}
     for attempt in attempts:
         right.setdefault(attempt.id, []).append(attempt.right)
-    means = [sum(samples) / len(samples) for samples in right.values()]
-    rng = random.Random(BOOTSTRAP.seed)
-    draws = [sum(rng.choices(means, k=len(means))) / len(means) for _ in range(BOOTSTRAP.resamples)]
-    return Share(len(means), sum(means) / len(means), interval(draws))
+    shares = [sum(samples) / len(samples) for samples in right.values()]
+    measure = means({"": shares}, seed=BOOTSTRAP.seed, resamples=BOOTSTRAP.resamples)[""].measure()
+    return Share(len(shares), sum(shares) / len(shares), measure.interval)
 
 
 def _table(report: PolicyReport) -> Table:

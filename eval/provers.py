@@ -19,7 +19,8 @@ from rich.table import Table
 
 from genprm.commands import Work
 from genprm.errors import ConfigError
-from genprm.eval.report import drawn, made, table
+from genprm.eval.drawing import pictures
+from genprm.eval.report import made, table
 from genprm.flight import together
 from genprm.progress import progress
 from genprm.provers import Figure, Values, alignment, best_of_counts, distinguishability, mean
@@ -122,10 +123,10 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
             states = await _states(args, problems, policies, run)
             report = to_report(states, args.prover, args.policy, config)
             path = run.write_report(report)
-            pictures = _pictures(report, run.folder)
+            drawn = pictures(run.folder, lambda plots: {"provers": plots.provers(report)}, "search_plots")
     console = stdout()
     console.print(_table(report), *made(report.settings), sep="\n")
-    console.print(f"{pictures}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
+    console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     return 0
 
 
@@ -205,8 +206,9 @@ def to_report(
     measured = []
     for spec in dict.fromkeys([policy, *provers]):
         theirs = values(states, *prover_of(spec, policy))
-        means = np.where(np.isnan(theirs), 0, theirs).sum(axis=(1, 2)) / np.maximum((~np.isnan(theirs)).sum((1, 2)), 1)
-        means = np.where(np.isnan(theirs).all(axis=(1, 2)), np.nan, means)
+        held = ~np.isnan(theirs)
+        n = held.sum(axis=(1, 2))
+        means = np.where(n > 0, theirs.sum(axis=(1, 2), where=held) / np.maximum(n, 1), np.nan)
         told = (means, distinguishability(theirs), alignment(theirs, own))
         measured.append(Measured(spec, *(mean(each, problems) for each in told)))
     lost = sum(state.lost for state in states)
@@ -237,12 +239,3 @@ def _figure(figure: Figure) -> str:
     if figure.value is None:
         return "n/a"
     return f"{figure.value:.4f} {figure.low:.4f}–{figure.high:.4f}"
-
-
-def _pictures(report: ProverReport, folder: Path) -> str:
-    def draw() -> Sequence[Path]:
-        from genprm.eval.search_plots import save_provers  # matplotlib is an extra
-
-        return save_provers(report, folder)
-
-    return drawn(draw)

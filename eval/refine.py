@@ -7,7 +7,7 @@ Each arm's line in ``results.jsonl`` is an :class:`Entry`; critiques are left ou
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError, InputError
+from genprm.eval.drawing import pictures
 from genprm.eval.refine_report import CRITIC, RefineReport, build_report
 from genprm.eval.refine_show import render_report
-from genprm.eval.report import drawn
 from genprm.flight import as_they_end
 from genprm.problems import posed
 from genprm.progress import Tick, progress
@@ -85,16 +85,16 @@ async def _command(args: argparse.Namespace, problems: Sequence[Solution]) -> in
             settings = config | {"split": args.data or args.split, "difficulty": args.difficulty}
             report = build_report(found, kit.plan.turns, same_number, settings)
             path = run.write_report(report)
-            pictures = _pictures(report, run.folder)
+            drawn = pictures(run.folder, lambda plots: plots.figures(report), "refine_plots")
     failed = sum(refinement.failed for each in found.values() for refinement in each)
-    _show(report, path, pictures, failed)
+    _show(report, path, drawn, failed)
     return 1 if failed else 0
 
 
-def _show(report: RefineReport, path: Path, pictures: str, failed: int) -> None:
+def _show(report: RefineReport, path: Path, drawn: str, failed: int) -> None:
     console = stdout()
     console.print(render_report(report))
-    console.print(f"{pictures}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
+    console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)
     if failed:
         console.print(f"{failed} refinements failed; the same command with --retry-failed does them again")
 
@@ -113,12 +113,12 @@ def _finished(run: Run, *, retry_failed: bool) -> Done:
 
 async def _arm(arm: str, kit: Kit, problems: Sequence[Solution], run: Run, done: Done) -> None:
     waiting = [problem for problem in problems if (arm, problem.id) not in done]
-    room = asyncio.Semaphore(AT_ONCE)
+    room, firsts = asyncio.Semaphore(AT_ONCE), _firsts(done)
 
     async def one(problem: Solution) -> Refinement:
         async with room:
-            first = first_of(done, problem.id)
-            return await kit.refine(arm, problem.problem, first, problem.id, _budgets(arm, problem.id, done, kit))
+            first, budgets = firsts.get(problem.id), _budgets(arm, problem.id, done, kit)
+            return await kit.refine(arm, problem.problem, first, problem.id, budgets)
 
     if len(waiting) < len(problems):
         print(f"going on in {run.folder}: {len(problems) - len(waiting)} are there of {arm}", file=sys.stderr)
@@ -135,13 +135,14 @@ async def _each(work: Sequence[Coroutine[Any, Any, Refinement]], arm: str, run: 
             tick()
 
 
-def first_of(done: Mapping[tuple[str, str], Refinement], id: str) -> Draft | None:
-    """The first solution of a problem, if an arm has had it written."""
-    found = next((r for (_, name), r in done.items() if name == id and r.versions and not r.failed), None)
-    if found is None:
-        return None
-    first = found.versions[0]
-    return Draft(first.solution.steps, first.state, first.answer, first.error, first.usage)
+def _firsts(done: Done) -> dict[str, Draft]:
+    """The first solutions that some arm has had written, by the problem's id."""
+    firsts: dict[str, Draft] = {}
+    for (_, id), found in done.items():
+        if found.versions and not found.failed:
+            first = found.versions[0]
+            firsts.setdefault(id, Draft(first.solution.steps, first.state, first.answer, first.error, first.usage))
+    return firsts
 
 
 def _budgets(arm: str, id: str, done: Done, kit: Kit) -> tuple[int, ...]:
@@ -156,12 +157,3 @@ def slim(refinement: Refinement) -> Refinement:
 
 def _slim(version: Version) -> Version:
     return replace(version, review=version.review and replace(version.review, critique=None))
-
-
-def _pictures(report: RefineReport, folder: Path) -> str:
-    def draw() -> Sequence[Path]:
-        from genprm.eval.refine_plots import save_all  # matplotlib is an extra
-
-        return save_all(report, folder)
-
-    return drawn(draw)

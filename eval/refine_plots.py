@@ -1,19 +1,16 @@
 """Pictures of what ``genprm eval refine`` found, readable without colour. Needs matplotlib (extra ``plot``)."""
 
-from pathlib import Path
-
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genprm.eval.plots import STYLE, bare, line, save, span
+from genprm.eval.plots import STYLE, bare, line, span
 from genprm.eval.refine_report import ArmReport, RefineReport
 
 
-def save_all(report: RefineReport, folder: Path) -> list[Path]:
-    """Every picture as PNG and SVG."""
-    figures = {"turns": curves(report, tokens=False), "tokens": curves(report, tokens=True), "moves": moves(report)}
-    return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
+def figures(report: RefineReport) -> dict[str, Figure]:
+    """Every picture, by name."""
+    return {"turns": curves(report, tokens=False), "tokens": curves(report, tokens=True), "moves": moves(report)}
 
 
 def curves(report: RefineReport, *, tokens: bool) -> Figure:

@@ -5,9 +5,8 @@ beside the scores, split by split.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +142,6 @@ def render_report(report: Report) -> Group:
     scores.add_row("mean", f"{n:,}", _alarming(missing), "", "", mean)
     counts = count_table(report.splits, report if len(report.splits) != 1 else None)
     return Group(scores, note(report.bootstrap), "", counts, *made(report.settings))
-
-
-def drawn(draw: Callable[[], Sequence[Path]]) -> str:
-    """Where the pictures are that ``draw`` makes, as it is told; without matplotlib nothing is drawn. ``draw`` imports
-    what needs it."""
-    if find_spec("matplotlib") is None:
-        return "no pictures: pip install 'genprm[plot]', and the same command draws them"
-    return f"pictures: {', '.join(map(str, draw()))}"
 
 
 def note(bootstrap: Bootstrap) -> Text:

@@ -16,8 +16,9 @@ from typing import Any
 from genprm.answers import same_number
 from genprm.commands import Work
 from genprm.errors import ConfigError
+from genprm.eval.drawing import pictures
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, Trial, build_report, progress_by
-from genprm.eval.search_show import pictures, render_report
+from genprm.eval.search_show import render_report
 from genprm.flight import together
 from genprm.progress import progress
 from genprm.runs import Run, config_of_program, default_folder, digest
@@ -73,7 +74,7 @@ async def _command(args: argparse.Namespace, plan: SearchPlan, problems: Sequenc
             trials = await _trials(problems, policy, arms, opener, run)
             report = build_report(trials, {**config, "provers": args.prover, "alphas": list(map(str, args.alpha))})
             path = run.write_report(report)
-            drawn = pictures(report, run.folder)
+            drawn = pictures(run.folder, lambda plots: plots.figures(report), "search_plots")
     console = stdout()
     console.print(render_report(report))
     console.print(f"{drawn}\nreport: {path}", style="dim", soft_wrap=True, markup=False)

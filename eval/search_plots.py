@@ -3,7 +3,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.curves import Point, by_method
-from genprm.eval.plots import STYLE, bare, line, save, span
+from genprm.eval.plots import STYLE, bare, line, span
 from genprm.eval.provers import ProverReport
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, SearchReport, progress_by
 from genprm.provers import Figure as Mean
@@ -20,17 +19,12 @@ _NO_BEAM = (BASELINE, MAJORITY, ANY)
 _X = {"policy": "tokens that the policy wrote, a problem", "total": "tokens of policy, scorer and prover, a problem"}
 
 
-def save_search(report: SearchReport, folder: Path) -> list[Path]:
-    """Every picture as PNG and SVG; those that the report has no figures for are left out."""
-    figures = {"curves": curves(report)}
+def figures(report: SearchReport) -> dict[str, Figure]:
+    """Every picture of a search; those that the report has no figures for are left out."""
+    found = {"curves": curves(report)}
     if report.settings.get("provers"):
-        figures["sweep"] = sweep(report)
-    return [save(figure, folder / f"{name}.{end}") for name, figure in figures.items() for end in ("png", "svg")]
-
-
-def save_provers(report: ProverReport, folder: Path) -> list[Path]:
-    """The same for provers."""
-    return [save(provers(report), folder / f"provers.{end}") for end in ("png", "svg")]
+        found["sweep"] = sweep(report)
+    return found
 
 
 def curves(report: SearchReport) -> Figure:

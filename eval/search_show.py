@@ -1,14 +1,11 @@
 """The report on search, on the terminal."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from genprm.eval.paired import Measure
-from genprm.eval.report import drawn, made, share, table
+from genprm.eval.report import made, share, table
 from genprm.eval.search_report import AxisReport, SearchReport
 from genprm.searching.opening import needs_answers
 
@@ -57,14 +54,3 @@ def _counts(report: SearchReport) -> Table:
         named = ", ".join(f"{kind.replace('_', ' ')} {counts[kind]:,}" for kind in kinds if kind in counts)
         shown.add_row(Text(method), ended, named)
     return shown
-
-
-def pictures(report: SearchReport, folder: Path) -> str:
-    """Draw them, and say where they are."""
-
-    def draw() -> Sequence[Path]:
-        from genprm.eval.search_plots import save_search  # matplotlib is an extra
-
-        return save_search(report, folder)
-
-    return drawn(draw)

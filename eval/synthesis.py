@@ -33,6 +33,7 @@ from genprm.eval.synthesis_critics import (
 from genprm.eval.synthesis_labels import (
     SchemeScore,
     Threshold,
+    Truth,
     best_threshold,
     mix,
     percent,
@@ -44,8 +45,9 @@ from genprm.show import stdout
 from genprm.synth.config import Pipeline, read_pipeline, read_toml
 from genprm.synth.pipeline import run_pipeline
 from genprm.synth.schemes import read_scheme
+from genprm.synth.stage_items import Values, id_of
 from genprm.synth.stage_list import STAGES
-from genprm.synth.stages import Done
+from genprm.synth.stages import read_done
 from genprm.synth.types import Taught, Valued
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -131,9 +133,7 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
     from genprm.eval.synthesis_page import write_page  # matplotlib is an extra
 
     reports = await run_pipeline(folder / "pipeline", pipeline, STAGES)
-    sources, valued = _sources(folder / "pipeline")
-    truths = [truth for each in valued if (truth := truth_of(each.attempt)) is not None]
-    known = [each for each in valued if truth_of(each.attempt) is not None]
+    sources, known, truths = _made(folder / "pipeline")
     if not known:
         raise ConfigError("the pipeline has no solution in the world's language to hold labels against")
     schemes = score_schemes(known, truths, experiment.schemes, experiment.seed)
@@ -155,24 +155,14 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
     return 0
 
 
-def _sources(folder: Path) -> tuple[list[Source], list[Valued]]:
-    """Values and rationales of the same attempts, as far as they can be read; and all values."""
-    stages = {stage.name: stage.folder for stage in STAGES}
-    valued = [each for group in _read(folder / stages["values"], tuple[Valued, ...]) for each in group]
-    by_id = {each.attempt.solution.id: each for each in valued}
-    sources = []
-    for taught in _read(folder / stages["rationales"], Taught):
-        truth = truth_of(taught.attempt)
-        if truth is not None:
-            sources.append(Source(by_id[taught.attempt.solution.id], taught, truth))
-    return sources, valued
-
-
-def _read(folder: Path, type_: Any) -> list[Any]:
-    path = folder / "results.jsonl"
-    with path.open("rb") as lines:
-        done = [records.from_json(line, Done[type_], f"{path}:{n}") for n, line in enumerate(lines, 1)]
-    return [each.record for each in done if each.record is not None]
+def _made(folder: Path) -> tuple[list[Source], list[Valued], list[Truth]]:
+    """What arms choose from; and the values of all attempts in the world's language, with what is true of them."""
+    stages = {stage.name: folder / stage.folder for stage in STAGES}
+    valued = [each for values in read_done(stages["values"], Values) for each in values]
+    told = {id_of(each.attempt): (each, truth) for each in valued if (truth := truth_of(each.attempt)) is not None}
+    taught = read_done(stages["rationales"], Taught)
+    sources = [Source(told[name][0], each, told[name][1]) for each in taught if (name := id_of(each.attempt)) in told]
+    return sources, [each for each, _ in told.values()], [truth for _, truth in told.values()]
 
 
 def _summary(valued: Sequence[Valued], found: Mapping[str, int]) -> str:

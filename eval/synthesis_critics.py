@@ -26,13 +26,12 @@ from genprm.eval.synthesis_labels import Truth, share_by_problem
 from genprm.flight import cancelled
 from genprm.runs import key, write_whole
 from genprm.synth.consensus import agree
-from genprm.synth.conversations import to_conversation
+from genprm.synth.conversations import Code, to_conversation
 from genprm.synth.labels import label
 from genprm.synth.types import Taught, Valued
 from genprm.types import NO_ERROR, Critique
 
 Filter = Literal["none", "solution", "step"]
-Code = Literal["run", "written", "none"]
 _JUDGED_WITH = {"run": [], "written": ["execute=false"], "none": ["verify=false"]}
 """Options of the protocol by which a critic is judged in the manner that it was trained in."""
 RESAMPLES = 4000
@@ -158,8 +157,7 @@ def _verdicts(source: Source, row: Mapping[str, object]) -> Iterator[tuple[bool 
     turns = row["messages"]
     assert isinstance(turns, list)
     n = sum(turn["role"] == "assistant" for turn in turns)
-    said = [rationale.verdict for rationale in source.taught.rationales[:n]]
-    yield from zip(said, source.truth, strict=False)
+    yield from zip(source.taught.verdicts[:n], source.truth, strict=False)
 
 
 async def run_arms(

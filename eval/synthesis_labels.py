@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genprm.eval.metrics import interval
-from genprm.eval.paired import Measure
+from genprm.eval.paired import Estimate, Measure
+from genprm.resampling import times_drawn
 from genprm.synth.labels import label
 from genprm.synth.schemes import Scheme, read_scheme
 from genprm.synth.types import Attempt, Label, Valued
@@ -39,7 +39,7 @@ class SchemeScore:
     unsure: float
     """Share of steps without a label."""
     gain: Measure
-    """Accuracy, less that of the first scheme."""
+    """Accuracy, less that of the first scheme; None where one of the two labels no step."""
 
 
 def truth_of(attempt: Attempt) -> Truth | None:
@@ -60,9 +60,11 @@ def truth_of(attempt: Attempt) -> Truth | None:
 def score_schemes(
     valued: Sequence[Valued], truths: Sequence[Truth], schemes: Sequence[str | Scheme], seed: int = 0
 ) -> list[SchemeScore]:
-    """Each scheme on the same attempts; gains are those over the first one."""
+    """Each scheme (at least one) on the same attempts (at least one); gains are those over the first one."""
     tallies = [_tally(valued, truths, scheme) for scheme in schemes]
-    return [_score(tally, tallies[0], seed) for tally in tallies]
+    times = times_drawn(len(tallies[0].first), RESAMPLES, seed)
+    base = _share(tallies[0].right + tallies[0].wrong, times)
+    return [_score(tally, base, times) for tally in tallies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,46 +101,38 @@ def _says(truth: Truth, labels: Sequence[Label]) -> bool:
     return list(labels[: len(truth)]) == list(truth)
 
 
-def _score(tally: _Tally, base: _Tally, seed: int) -> SchemeScore:
-    both, others = tally.right + tally.wrong, base.right + base.wrong
-    steps = int(both[:, 1].sum())
-    gain = _share(both) - _share(others)
-    draws = _draws(both, seed) - _draws(others, seed)
+def _score(tally: _Tally, base: Estimate, times: np.ndarray) -> SchemeScore:
+    both = tally.right + tally.wrong
+    steps, accuracy = int(both[:, 1].sum()), _share(both, times)
     return SchemeScore(
         scheme=tally.scheme,
         steps=steps,
-        accuracy=_measure(both, seed),
-        right=_measure(tally.right, seed),
-        wrong=_measure(tally.wrong, seed),
-        first_error=_measure(tally.first, seed),
+        accuracy=accuracy.measure(),
+        right=_share(tally.right, times).measure(),
+        wrong=_share(tally.wrong, times).measure(),
+        first_error=_share(tally.first, times).measure(),
         unsure=tally.unsure / max(steps + tally.unsure, 1),
-        gain=Measure(gain, interval(draws.tolist())),
+        gain=accuracy.minus(base),
     )
 
 
-def _measure(counts: np.ndarray, seed: int) -> Measure:
-    if not counts[:, 1].sum():
-        return Measure(None, None)
-    return Measure(_share(counts), interval(_draws(counts, seed).tolist()))
-
-
-def _share(counts: np.ndarray) -> float:
+def _share(counts: np.ndarray, times: np.ndarray) -> Estimate:
+    """Hits among trials, of all problems and of each resample; nothing where there is no trial, NaN where a resample
+    has drawn none."""
     hits, n = counts.sum(0)
-    return float(hits / n) if n else 0.0
-
-
-def _draws(counts: np.ndarray, seed: int) -> np.ndarray:
-    """Shares on resamples of the problems; the same seed draws the same problems, whatever is counted."""
-    rng = np.random.default_rng(seed)
-    size = len(counts)
-    weights = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    totals = weights @ counts
-    return np.asarray(totals[:, 0] / np.maximum(totals[:, 1], 1))
+    if not n:
+        return Estimate(None, ())
+    totals = times @ counts
+    shares = np.full(len(totals), np.nan)
+    np.divide(totals[:, 0], totals[:, 1], out=shares, where=totals[:, 1] > 0)
+    return Estimate(float(hits / n), shares.tolist())
 
 
 def share_by_problem(counts: Mapping[str, tuple[int, int]], seed: int = 0) -> Measure:
     """A share of hits and its interval, from the hits and the trials of each problem."""
-    return _measure(np.asarray(list(counts.values()), dtype=float).reshape(-1, 2), seed)
+    if not counts:
+        return Measure(None, None)
+    return _share(np.asarray(list(counts.values()), dtype=float), times_drawn(len(counts), RESAMPLES, seed)).measure()
 
 
 @dataclass(frozen=True, slots=True)

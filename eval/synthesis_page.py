@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genprm.eval.paired import Measure
-from genprm.eval.plots import STYLE, errors, save
+from genprm.eval.plots import STYLE, bare, errors, save
 from genprm.eval.synthesis_critics import CriticScore, FilterScore
 from genprm.eval.synthesis_labels import SchemeScore, Threshold, percent
 from genprm.runs import write_whole
@@ -63,9 +63,7 @@ def labels(scores: Sequence[SchemeScore]) -> Figure:
         _dots(axes, [score.accuracy for score in scores], places, "all steps", "D", "0.0")
         axes.set_yticks(places, [score.scheme for score in scores])
         axes.set_xlabel("labels that are true (%)")
-        axes.grid(axis="x", color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        bare(axes, "x")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
     return figure
 
@@ -80,9 +78,7 @@ def critics(scores: Sequence[CriticScore]) -> Figure:
         axes.set_yticks(places, [score.name for score in scores])
         axes.set_xlabel("F1 of the trained critic on held-out problems (%)")
         axes.set_ylim(-0.6, len(scores) - 0.4)
-        axes.grid(axis="x", color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        bare(axes, "x")
     return figure
 
 

@@ -67,7 +67,8 @@ _MATH = re.compile(r"(?:\$\$?|\\\(|\\\[)(?P<inner>[^$]*?)(?:\$\$?|\\\)|\\\])")
 
 def final_answer(text: str) -> str | None:
     """The answer that a solution ends in: its last closed ``\\boxed{…}``; without one what stands behind the last
-    ``####`` (as in GSM8K); without either what the last "The answer is …" says. None where there is nothing of these.
+    ``####`` (as in GSM8K); without either what the last "The answer is …" says. None where there is nothing of these,
+    or where that breaks off in a box.
     """
     found = boxed(text)
     if found is not None:
@@ -76,7 +77,8 @@ def final_answer(text: str) -> str | None:
     if hashed:
         return str(hashed[-1])
     said = list(_SAID.finditer(text))
-    return _bare(said[-1]["answer"]) if said else None
+    answer = _bare(said[-1]["answer"]) if said else None
+    return None if answer is None or BOX in answer else answer
 
 
 def _bare(said: str) -> str | None:

@@ -7,19 +7,19 @@ A row holds a problem with its candidates, or one candidate; rows of the same pr
 
 ``problem`` or ``question``; ``answer``, ``gt`` or ``reference`` for what is right, where it is known. A candidate has
 ``steps``, or a text as ``solution``, ``response`` or ``completion``; its answer is ``final_answer``, or ``completion``
-beside a ``solution``, or what the text has in its last ``\\boxed{}`` or behind ``####``.
+beside a ``solution``, or what the text ends in (:func:`genprm.answers.final_answer`).
 """
 
 import asyncio
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genprm.answers import boxed
+from genprm.answers import final_answer
 from genprm.engines.base import Engine
 from genprm.errors import EngineError, EngineLost, InputError
+from genprm.flight import together
 from genprm.protocols.policy import solve
 from genprm.rows import Row, describe, is_hub_id, read_hub, read_rows, row_files
 from genprm.seeds import seed_of
@@ -28,7 +28,6 @@ from genprm.types import Problem, Prompt, Sampling, Solution
 
 _PROBLEM, _REFERENCE = ("problem", "question"), ("answer", "gt", "reference")
 _TEXT = ("solution", "response", "completion")
-_HASHES = re.compile(r"####\s*(.+?)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +118,10 @@ def _candidate(row: Row, problem: Problem, name: str) -> Candidate:
     given = row.values.get("final_answer")
     if given is None and row.values.get("solution") is not None:
         given = row.values.get("completion")
-    answer = answer_of("\n\n".join(steps)) if given is None else _said(row, given, "final_answer")
+    answer = final_answer("\n\n".join(steps)) if given is None else _said(row, given, "final_answer")
     solution = Solution(problem, steps, id=name, generator=row.text("model", "generator") or "")
     tokens = row.integer("tokens") or 0
     return Candidate(solution, answer, row.boolean("correct"), tokens, "" if steps else "empty")
-
-
-def answer_of(text: str) -> str | None:
-    """What a solution ends in: the last box, or what stands behind ``####`` in its last line."""
-    last = _HASHES.search(text)
-    return boxed(text) or (last[1] if last else None)
 
 
 async def sample(
@@ -143,9 +136,9 @@ async def sample(
             return await _sampled(engine, Solution(problem, (), id=f"{name}/{k}"), sampling)
 
     async def group(name: str, problem: Problem) -> Group:
-        return Group(name, problem, tuple(await asyncio.gather(*(one(name, problem, k) for k in range(n)))))
+        return Group(name, problem, tuple(await together(one(name, problem, k) for k in range(n))))
 
-    return list(await asyncio.gather(*(group(name, problem) for name, problem in problems)))
+    return await together(group(name, problem) for name, problem in problems)
 
 
 async def _sampled(engine: Engine, empty: Solution, sampling: Sampling) -> Candidate:
@@ -159,7 +152,7 @@ async def _sampled(engine: Engine, empty: Solution, sampling: Sampling) -> Candi
     steps = split_steps(said.text)
     solution = replace(empty, steps=steps, generator=engine.name)
     tokens = said.usage.completion_tokens
-    return Candidate(solution, answer_of(said.text), None, tokens, "" if steps else "empty")
+    return Candidate(solution, final_answer(said.text), None, tokens, "" if steps else "empty")
 
 
 def _seeded(sampling: Sampling, name: str) -> Sampling:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from genprm.candidates import Group
 from genprm.comparing import Comparer
-from genprm.scorers.base import Scorer, Scores
+from genprm.scorers.base import Scorer, Scores, over_steps
 
 Rule = Literal["last", "mean", "min", "product", "outcome", "hybrid"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -36,17 +36,14 @@ class Choice:
 
 def aggregate(scores: Scores, rule: Rule) -> float | None:
     """One score for a solution; None where the scorer failed on it or gives none of that kind."""
-    given = [score for score in scores.steps if score is not None]
     if scores.error:
         return None
     if rule == "outcome":
         return scores.outcome
-    if not given:
-        return None
-    mean = math.fsum(given) / len(given)
-    if rule == "hybrid":
-        return None if scores.outcome is None else 0.3 * scores.outcome + 0.7 * mean
-    return {"last": given[-1], "mean": mean, "min": min(given), "product": math.prod(given)}[rule]
+    if rule != "hybrid":
+        return over_steps(scores.steps, rule)
+    mean = over_steps(scores.steps, "mean")
+    return None if scores.outcome is None or mean is None else 0.3 * scores.outcome + 0.7 * mean
 
 
 def best(scores: Sequence[float | None], groups: Sequence[int]) -> Choice:
@@ -56,6 +53,8 @@ def best(scores: Sequence[float | None], groups: Sequence[int]) -> Choice:
         return Choice(None, 0)
     top = max(known)
     tied = [n for n, score in enumerate(scores) if score == top]
+    if len(tied) == 1:
+        return Choice(tied[0])
     return Choice(min(tied, key=lambda n: (-_members(groups, groups[n]), n)), len(tied))
 
 
@@ -75,13 +74,15 @@ def weighted(weights: Sequence[float | None], groups: Sequence[int]) -> Choice:
         return Choice(None, 0)
     top = max(votes.values())
     tied = [group for group, vote in votes.items() if math.isclose(vote, top, rel_tol=1e-9)]
-    winner = min(tied, key=lambda group: (-_members(groups, group), groups.index(group)))
+    winner = tied[0]
+    if len(tied) > 1:
+        winner = min(tied, key=lambda group: (-_members(groups, group), groups.index(group)))
     own = [(-weight, n) for n, weight in enumerate(weights) if groups[n] == winner and weight is not None]
     return Choice(min(own)[1], len(tied))
 
 
 def _members(groups: Sequence[int], group: int) -> int:
-    return 0 if group == NO_ANSWER else sum(other == group for other in groups)
+    return 0 if group == NO_ANSWER else groups.count(group)
 
 
 @dataclass(frozen=True, slots=True)

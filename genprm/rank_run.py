@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from genprm.candidates import Candidate, Group, sample
 from genprm.comparing import Comparer
 from genprm.engines.base import Engine
+from genprm.flight import together
 from genprm.progress import progress
 from genprm.rank import Ranked, compared, score_groups
 from genprm.runs import Run
@@ -54,10 +55,10 @@ async def scored(
     groups: Sequence[Group], scorer: Scorer, run: Run, *, retry_failed: bool = False
 ) -> list[tuple[Scores, ...]]:
     """What the scorer says of each problem's candidates; what the run holds is not scored again."""
-    done = _scores(run, scorer.name)
+    weights = weights_of(scorer.name)
+    done = _scores(run, scorer.name, weights)
     if retry_failed:
         done = {name: some for name, some in done.items() if not any(scores.error for scores in some)}
-    weights = weights_of(scorer.name)
     waiting = [group for group in groups if group.id not in done]
     _going_on(run, len(groups) - len(waiting), len(groups), f"problems are scored by {scorer.name}")
     with progress(f"scoring by {scorer.name}", len(groups), len(groups) - len(waiting)) as tick:
@@ -69,11 +70,10 @@ async def scored(
     return [done[group.id] for group in groups]
 
 
-def _scores(run: Run, scorer: str) -> dict[str, tuple[Scores, ...]]:
+def _scores(run: Run, scorer: str, weights: str) -> dict[str, tuple[Scores, ...]]:
     """By problem. Scores of candidates that were sampled again since are of other texts, and heads that were trained
     again say other things."""
     done: dict[str, tuple[Scores, ...]] = {}
-    weights = weights_of(scorer)
     for line in run.read(Line):
         if not line.scorer:
             done.pop(line.id, None)
@@ -86,7 +86,7 @@ async def all_compared(groups: Sequence[Group]) -> list[Ranked]:
     """Which answers are the same and which are right, of every problem."""
     comparer = Comparer()
     try:
-        return [await compared(group, comparer) for group in groups]
+        return await together(compared(group, comparer) for group in groups)
     finally:
         await comparer.close()
 

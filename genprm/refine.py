@@ -177,14 +177,6 @@ def given(solution: Solution) -> Draft:
 
 # --- resampling ----------------------------------------------------------------------------------------------------
 
-Same = Callable[[str, str], bool]
-"""Whether two answers are the same."""
-
-
-def same_answer(one: str, other: str) -> bool:
-    """The same number, or the same text."""
-    return one == other or same_number(one, other)
-
 
 async def resample(
     problem: Problem,
@@ -193,7 +185,6 @@ async def resample(
     plan: RefinePlan,
     id: str = "",
     budgets: Sequence[int] = (),
-    same: Same = same_answer,
 ) -> Refinement:
     """Fresh solutions instead of revisions, and a majority among their answers: what the same tokens buy without a
     reviewer.
@@ -213,7 +204,7 @@ async def resample(
             solution = Solution(problem, draft.steps, id, generator=policy.name)
             version = Version(turn, solution, draft.state, None, draft.answer, usage=draft.usage, error=draft.error)
             versions.append(version)
-            versions[-1] = replace(version, leader=majority(versions, same))
+            versions[-1] = replace(version, leader=majority(versions))
             outcome = "policy_failed" if draft.state == "engine_error" else outcome
     return Refinement(id, problem, policy.name, "resample", plan, outcome, tuple(versions), time.perf_counter() - began)
 
@@ -231,16 +222,20 @@ MOST_SAMPLES = 1000
 """A policy that writes nothing would never use up its tokens."""
 
 
-def majority(versions: Sequence[Version], same: Same = same_answer) -> int | None:
-    """The first version with the most frequent answer; without any answer the first that has a text."""
+def majority(versions: Sequence[Version]) -> int | None:
+    """The first version with the most frequent answer, as number or as text; without any the first that has a text."""
     firsts: list[int] = []
     votes: Counter[int] = Counter()
     for at, version in enumerate(versions):
         if version.answer:
-            alike = next((f for f in firsts if same(versions[f].answer or "", version.answer)), None)
+            alike = next((f for f in firsts if _same(versions[f].answer, version.answer)), None)
             if alike is None:
                 firsts.append(alike := at)
             votes[alike] += 1
     if votes:
         return max(firsts, key=lambda f: (votes[f], -f))
     return next((at for at, version in enumerate(versions) if version.solution.steps), None)
+
+
+def _same(one: str | None, other: str) -> bool:
+    return one == other or same_number(one, other)

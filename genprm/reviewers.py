@@ -1,7 +1,5 @@
 """Who reviews a solution between two revisions: the generative critic, or the policy itself."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -11,6 +9,7 @@ from genprm.errors import EngineError, EngineLost
 from genprm.policy import Policy
 from genprm.protocols.policy import Wording, feedback, read_review
 from genprm.refining import Review, Score
+from genprm.scorers.base import over_steps
 from genprm.types import NO_ERROR, Critique, Method, Rationale, Solution, StepCritique, Usage
 
 
@@ -27,10 +26,8 @@ class Reviewer(Protocol):
 class CriticReviewer:
     """The generative critic: step by step, with what its checks printed."""
 
-    def __init__(
-        self, critic: Critic, *, score: Score = "progress", wording: Wording = "paragraph", name: str = ""
-    ) -> None:
-        self.name = name or critic_name(critic.method)
+    def __init__(self, critic: Critic, *, score: Score = "progress", wording: Wording = "paragraph") -> None:
+        self.name = critic_name(critic.method)
         self._critic = critic
         self._score = score
         self._wording = wording
@@ -68,7 +65,7 @@ def read_critique(critique: Critique, score: Score = "progress", wording: Wordin
 def _score(critique: Critique, score: Score) -> float | None:
     if critique.first_error is None:
         return None
-    return progress(critique) if score == "progress" else score_of([step.reward for step in critique.steps], score)
+    return progress(critique) if score == "progress" else over_steps([step.reward for step in critique.steps], score)
 
 
 def progress(critique: Critique) -> float:
@@ -78,19 +75,6 @@ def progress(critique: Critique) -> float:
         return 0.0 if at is None else 1.0
     reward = next((step.reward for step in critique.steps if step.step == at), None)
     return (at + (reward or 0.0)) / len(critique.solution.steps)
-
-
-_SCORES: Mapping[Score, Callable[[Sequence[float]], float]] = {
-    "min": min,
-    "mean": lambda rewards: sum(rewards) / len(rewards),
-    "product": math.prod,
-}
-
-
-def score_of(rewards: Sequence[float | None], score: Score) -> float | None:
-    """The score of a solution by the rewards of its steps, in [0, 1]; steps without one are left out, None for none."""
-    given = [reward for reward in rewards if reward is not None]
-    return _SCORES[score](given) if given else None
 
 
 def _feedback(critique: Critique, wording: Wording) -> str:

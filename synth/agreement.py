@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from genprm.synth.types import Label
+from genprm.resampling import times_drawn
+from genprm.synth.types import Label, first_error
 
 Labels = Sequence[Label]
 """Of the steps of one solution."""
-First = int | None
+Times = NDArray[np.int64]
 RESAMPLES = 500
 
 
@@ -55,22 +57,13 @@ class Agreement:
 
 def agree(labels: Mapping[str, Sequence[Labels]], *, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
     """``labels``: for each labeler those of the same solutions, in the same order, with as many steps."""
-    pairs = tuple(_pair(one, other, labels, resamples, seed) for one, other in combinations(labels, 2))
+    solutions = max([1, *map(len, labels.values())])  # of none there is no figure, and nothing to draw for
+    times = times_drawn(solutions, resamples, seed)
+    pairs = tuple(_pair(one, other, labels, times) for one, other in combinations(labels, 2))
     ratings = [_ratings(steps) for steps in zip(*labels.values(), strict=True)]
     rows = [(len(r), sum(y for y, _ in r), sum(y * (y - 1) + n * (n - 1) for y, n in r)) for r in ratings]
-    fleiss = _bootstrapped(lambda sums: _fleiss(len(labels), *sums), rows, resamples, seed)
+    fleiss = _bootstrapped(lambda sums: _fleiss(len(labels), *sums), rows, times)
     return Agreement(pairs, fleiss, sum(map(len, ratings)))
-
-
-def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """None for no pairs, and where both always say the same one thing."""
-    return _cohen(*_counts(pairs))
-
-
-def fleiss_kappa(ratings: Sequence[tuple[int, int]]) -> float | None:
-    """``ratings``: for each item how many said right, and how many wrong; the same number for each, at least 2."""
-    same = sum(yes * (yes - 1) + no * (no - 1) for yes, no in ratings)
-    return _fleiss(sum(ratings[0]) if ratings else 0, len(ratings), sum(yes for yes, _ in ratings), same)
 
 
 def majority(votes: Sequence[Label]) -> Label:
@@ -84,15 +77,7 @@ def consensus(labels: Sequence[Labels]) -> tuple[Label, ...]:
     return tuple(majority(votes) for votes in zip(*labels, strict=True))
 
 
-def first_error(labels: Labels) -> First:
-    """As ``Labelled.first_error``: -1 for none, None where a step before it is unsure."""
-    for index, label in enumerate(labels):
-        if label is not True:
-            return index if label is False else None
-    return -1
-
-
-def _pair(one: str, other: str, labels: Mapping[str, Sequence[Labels]], resamples: int, seed: int) -> Pair:
+def _pair(one: str, other: str, labels: Mapping[str, Sequence[Labels]], times: Times) -> Pair:
     solutions = list(zip(labels[one], labels[other], strict=True))
     steps = [_counts(_both(*solution)) for solution in solutions]
     firsts = [_same_first(first_error(a), first_error(b)) for a, b in solutions]
@@ -102,9 +87,9 @@ def _pair(one: str, other: str, labels: Mapping[str, Sequence[Labels]], resample
         other,
         n,
         sum(len(a) for a, _ in solutions) - n,
-        _bootstrapped(lambda c: _share(c[0] + c[3], sum(c)), steps, resamples, seed),
-        _bootstrapped(lambda c: _cohen(*c), steps, resamples, seed),
-        _bootstrapped(lambda c: _share(*c), firsts, resamples, seed),
+        _bootstrapped(lambda c: _share(c[0] + c[3], sum(c)), steps, times),
+        _bootstrapped(lambda c: _cohen(*c), steps, times),
+        _bootstrapped(lambda c: _share(*c), firsts, times),
     )
 
 
@@ -117,7 +102,7 @@ def _counts(pairs: Sequence[tuple[bool, bool]]) -> tuple[int, int, int, int]:
     return tuple(pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False)))  # type: ignore[return-value]
 
 
-def _same_first(one: First, other: First) -> tuple[int, int]:
+def _same_first(one: int | None, other: int | None) -> tuple[int, int]:
     """Whether they are the same, and whether both are known."""
     known = one is not None and other is not None
     return int(known and one == other), int(known)
@@ -153,13 +138,12 @@ def _beyond(observed: float, chance: float) -> float | None:
 
 
 def _bootstrapped(
-    figure: Callable[[Sequence[float]], float | None], rows: Sequence[tuple[int, ...]], resamples: int, seed: int
+    figure: Callable[[Sequence[float]], float | None], rows: Sequence[tuple[int, ...]], times: Times
 ) -> Share:
-    """A figure of the sums over solutions; ``rows`` are what each of them adds."""
+    """A figure of the sums over solutions; ``rows`` are what each of them adds, ``times`` how often it is drawn."""
     value = figure([sum(column) for column in zip(*rows, strict=True)]) if rows else None
     if value is None:
         return Share(None)
-    times = np.random.default_rng(seed).multinomial(len(rows), [1 / len(rows)] * len(rows), size=resamples)
     drawn = (figure(sums) for sums in (times @ np.asarray(rows)).tolist())
     draws = [draw for draw in drawn if draw is not None]
     low, high = np.quantile(draws, [0.025, 0.975]) if draws else (value, value)

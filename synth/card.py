@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,11 +64,14 @@ class Card:
     licence: str
     counts: Mapping[str, Mapping[str, Counts]]
     """By configuration and split."""
-    folder: Callable[[str], str]
-    """Where a configuration's files are."""
     stages: Sequence[Stage]
     made: str
     seed: int
+
+
+def folder_of(config: str) -> str:
+    """Where a configuration's files are."""
+    return "data" if config == "default" else config
 
 
 def write_card(card: Card) -> str:
@@ -87,7 +90,7 @@ def _front(card: Card) -> list[str]:
         for split in splits:
             lines += [
                 f"  - split: {json.dumps(split)}",
-                f"    path: {json.dumps(f'{card.folder(config)}/{split}-*.parquet')}",
+                f"    path: {json.dumps(f'{folder_of(config)}/{split}-*.parquet')}",
             ]
     return [*lines, "---"]
 

@@ -58,8 +58,9 @@ class Posterior:
     """(n + 1, n): how much of the variance of each label a batch of completions at each state is expected to remove."""
 
 
-def posterior(states: Sequence[Estimate | None], scheme: Scheme, moves: Moves, batch: int = 4) -> Posterior:
-    """From the estimates of all states; None where nothing is known. ``batch``: completions that ``gain`` is told for.
+def posterior(states: Sequence[Estimate | None], scheme: Scheme, moves: Moves, batch: int = 0) -> Posterior:
+    """From the estimates of all states; None where nothing is known. ``batch``: completions that ``gain`` is told for;
+    none tell nothing, and cost no computing.
 
     With L a label, q a value and y the share of right ones among m completions at q, the variance of L that y removes
     is at least Cov(L, q)^2 / (Var(q) + E[q (1 - q)] / m), that of the best line through them.
@@ -71,7 +72,10 @@ def posterior(states: Sequence[Estimate | None], scheme: Scheme, moves: Moves, b
     joint = np.stack([f * b for f, b in zip(forward, backward, strict=True)])
     scale = joint.sum(1)
     mean, square = joint @ _GRID / scale, joint @ _GRID**2 / scale
-    right, together = _with_labels(emitted, step, labelled, forward, backward)
+    right = _labels_right(emitted, step, labelled, forward, backward)
+    if not batch:
+        return Posterior(right, mean, np.zeros((len(mean), len(right))))
+    together = _together(emitted, step, labelled, forward, backward)
     noise = np.maximum(square - mean**2 + (mean - square) / batch, 1e-9)
     covariance = together - np.outer(mean, right)
     return Posterior(right, mean, covariance**2 / noise[:, None])
@@ -84,7 +88,7 @@ def learn(chains: Iterable[Sequence[Estimate | None]], rounds: int = 10) -> Move
     """
     moves, kept = Moves(), list(chains)
     for _ in range(rounds):
-        counts = np.asarray([moves_of(Moves())]).reshape(-1) * 20
+        counts = np.asarray(moves_of(Moves())) * 20
         for states in kept:
             counts = counts + _responsibilities(states, moves)
         moves = Moves(*(counts / counts.sum()).tolist())
@@ -125,16 +129,23 @@ def _backward(emitted: Sequence[Reals], step: Reals) -> list[Reals]:
     return found[::-1]
 
 
-def _with_labels(
+def _labels_right(
     emitted: Sequence[Reals], step: Reals, labelled: Reals, forward: Sequence[Reals], backward: Sequence[Reals]
-) -> tuple[Reals, Reals]:
-    """P(label) for each step, and E[label * value] for each state and step."""
+) -> Reals:
+    """P(label) for each step."""
+    ahead = [each * after for each, after in zip(emitted[1:], backward[1:], strict=True)]
+    return np.asarray([(f @ (labelled @ a)) / (f @ (step @ a)) for f, a in zip(forward, ahead, strict=False)])
+
+
+def _together(
+    emitted: Sequence[Reals], step: Reals, labelled: Reals, forward: Sequence[Reals], backward: Sequence[Reals]
+) -> Reals:
+    """E[label * value] for each state and step."""
     n = len(emitted) - 1
-    right, together = np.zeros(n), np.zeros((n + 1, n))
+    together = np.zeros((n + 1, n))
     for s in range(n):
         ahead = emitted[s + 1] * backward[s + 1]
         pair = np.stack([labelled @ ahead, step @ ahead])  # with the label, and without: their ratio is a mean
-        right[s] = _share(forward[s], pair)
         for t in range(s, -1, -1):
             together[t, s] = (forward[t] * _GRID) @ pair[0] / (forward[t] @ pair[1])
             pair = _scaled(pair * emitted[t]) @ step.T
@@ -143,11 +154,7 @@ def _with_labels(
             together[t, s] = along[0] @ (_GRID * backward[t]) / (along[1] @ backward[t])
             if t < n:
                 along = _scaled(along @ step * emitted[t + 1])
-    return right, together
-
-
-def _share(forward: Reals, pair: Reals) -> float:
-    return float((forward @ pair[0]) / (forward @ pair[1]))
+    return together
 
 
 def _scaled(pair: Reals) -> Reals:

@@ -43,7 +43,7 @@ def agree(labelled: Labelled, taught: Taught, mode: Mode = "solution", unsure: U
         return Kept(name, False, (), "no_verdict" if taught.outcome == "unfinished" else "teacher_failed")
     if not labelled.steps:
         return Kept(name, False, (), "no_labels")
-    steps, reason = _compared(_labels(labelled), [rationale.verdict for rationale in taught.rationales], unsure)
+    steps, reason = _compared(_labels(labelled), taught.verdicts, unsure)
     kept = not reason or (mode == "step" and any(steps[:1]))
     return Kept(name, kept, steps, reason)
 
@@ -57,7 +57,9 @@ def _labels(labelled: Labelled) -> list[Label]:
     return [step.label for step in labelled.steps]
 
 
-def _compared(labels: Sequence[Label], verdicts: Sequence[bool | None], unsure: Unsure) -> tuple[tuple[bool, ...], str]:
+def _compared(
+    labels: Sequence[Label], verdicts: Sequence[bool | None], unsure: Unsure
+) -> tuple[tuple[bool, ...], Reason | Literal[""]]:
     """Agreement step by step, and why it ends before the end."""
     steps: list[bool] = []
     for label, verdict in zip(labels, verdicts, strict=False):
@@ -150,9 +152,8 @@ def _labeler(name: str, items: Sequence[Item]) -> LabelerRate:
 
 def _judged(item: Item) -> list[tuple[int, Label, bool | None]]:
     labelled, taught, kept = item
-    verdicts = (rationale.verdict for rationale in taught.rationales)
-    pairs = zip(_labels(labelled), verdicts, strict=False)
-    return [(step, *pair) for step, (pair, _) in enumerate(zip(pairs, kept.steps, strict=False))]
+    judged = zip(_labels(labelled), taught.verdicts, kept.steps, strict=False)
+    return [(step, label, verdict) for step, (label, verdict, _) in enumerate(judged)]
 
 
 def _word(label: Label) -> str:

@@ -67,7 +67,7 @@ def _label(row: Row) -> int | None:
     where its verdicts are the teacher's and no consensus was asked for."""
     if row.labelled:
         return row.labelled.first_error
-    verdicts = [rationale.verdict for rationale in row.taught.rationales] if row.taught else []
+    verdicts = row.taught.verdicts if row.taught else ()
     if False in verdicts:
         first = verdicts.index(False)
         return None if None in verdicts[:first] else first
@@ -109,7 +109,7 @@ def _teacher_columns(taught: Taught | None) -> dict[str, Any]:
     return {
         "teacher": taught.teacher if taught else None,
         "teacher_try": taught.try_ if taught else None,
-        "verdicts": [rationale.verdict for rationale in steps] if taught else None,
+        "verdicts": list(taught.verdicts) if taught else None,
         "checks": [[check.result.status for check in rationale.checks] for rationale in steps] if taught else None,
     }
 

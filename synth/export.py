@@ -25,7 +25,7 @@ import msgspec
 from genprm import records
 from genprm.errors import ConfigError, MissingExtra
 from genprm.runs import write_whole
-from genprm.synth.card import Card, Counts, Stage, write_card
+from genprm.synth.card import Card, Counts, Stage, folder_of, write_card
 from genprm.synth.dataset_rows import Row, columns
 from genprm.synth.schema import parquet_schema
 
@@ -86,7 +86,7 @@ def export(rows: Iterable[Row], folder: Path, options: ExportOptions | None = No
     with _whole(folder) as partial, tempfile.TemporaryFile(dir=folder.parent) as spool:
         places, card = _spool(rows, spool, options)
         for (config, split), found in groupby(places, key=lambda place: (place.config, place.split)):
-            _write_split(partial / _folder(config), split, list(found), spool, options.rows_per_file)
+            _write_split(partial / folder_of(config), split, list(found), spool, options.rows_per_file)
         write_whole(partial / "README.md", [write_card(card).encode()])
     return Exported(folder, {config: {s: c.rows for s, c in splits.items()} for config, splits in card.counts.items()})
 
@@ -131,7 +131,7 @@ def _spool(rows: Iterable[Row], spool: IO[bytes], options: ExportOptions) -> tup
     _require_distinct(places)
     spool.flush()
     ordered = {name: {s: counts[name][s] for s in options.shares if s in counts[name]} for name in sorted(counts)}
-    card = Card(options.name, options.licence, ordered, _folder, options.stages, options.made, options.seed)
+    card = Card(options.name, options.licence, ordered, options.stages, options.made, options.seed)
     return sorted(places), card
 
 
@@ -164,10 +164,6 @@ def _rows(spool: IO[bytes], places: Sequence[_Place]) -> list[dict[str, Any]]:
         spool.seek(place.offset)
         found.append(msgspec.json.decode(spool.read(place.length)))
     return found
-
-
-def _folder(config: str) -> str:
-    return "data" if config == "default" else config
 
 
 def _require_name(name: str, what: str) -> None:

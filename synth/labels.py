@@ -26,6 +26,7 @@ from itertools import pairwise
 import numpy as np
 
 from genprm.errors import ConfigError
+from genprm.provers import best_of as prover_value
 from genprm.synth import beta
 from genprm.synth.chain import Moves, posterior
 from genprm.synth.schemes import Advantage, Scheme, read_scheme
@@ -85,14 +86,9 @@ def advantages(valued: Valued, best_of: int = 1) -> list[tuple[float, float] | N
         if before is None or after is None:
             found.append(None)
             continue
-        gain = best(after.value, best_of) - best(before.value, best_of)
+        gain = prover_value(after.value, best_of) - prover_value(before.value, best_of)
         found.append((gain, (_variance(after, best_of) + _variance(before, best_of)) ** 0.5))
     return found
-
-
-def best(q: float, k: int) -> float:
-    """Q^BoK, where an oracle picks the right one of K."""
-    return 1 - (1 - q) ** k
 
 
 def _variance(estimate: Estimate, k: int) -> float:
@@ -108,7 +104,7 @@ def _advance(
 ) -> StepLabel:
     if q is None or before is None or after is None:
         return _UNKNOWN
-    gain = best(after.value, k) - best(before.value, k)
+    gain = prover_value(after.value, k) - prover_value(before.value, k)
     return _step(gain >= threshold, q.value + alpha * gain, beta.gain_above(after, before, threshold, k))
 
 
@@ -147,7 +143,7 @@ def _hard(states: Sequence[Estimate | None]) -> list[StepLabel]:
     zero: Estimate | None = None
     for t, state in enumerate(states[1:], 1):
         if zero is not None:
-            found.append(StepLabel(False, None, max(1 - beta.positive(zero), 0.5)))
+            found.append(_after_zero(zero))
         elif t <= last_right:
             found.append(StepLabel(True, state.value if state else None, 1.0))
         elif state is None:

@@ -27,7 +27,7 @@ from genprm.synth.config import EngineOf, Pipeline
 from genprm.synth.fingerprints import digest_of, digests_of
 from genprm.synth.grading import Grader
 from genprm.synth.ledger import Recorded
-from genprm.synth.stages import Done, Prices, costs
+from genprm.synth.stages import Prices, costs, read_done
 
 T = TypeVar("T")
 OPTIONAL = ("prover", "labelers", "quality", "consensus")
@@ -115,13 +115,7 @@ class Shop:
 
     def read(self, stage: str, type_: type[T]) -> list[T]:
         """The records of a stage that is done, without those of items that failed."""
-        path = self.folder / self._stages[stage].folder / "results.jsonl"
-        with path.open("rb") as lines:
-            kept: list[Done[T]] = [
-                records.from_json(line, Done[type_], f"{path}:{n}")  # type: ignore[valid-type]
-                for n, line in enumerate(lines, 1)
-            ]
-        return [line.record for line in kept if line.record is not None]
+        return read_done(self.folder / self._stages[stage].folder, type_)
 
     def has(self, stage: Stage) -> bool:
         return (self.folder / stage.folder / "report.json").exists()

@@ -68,11 +68,6 @@ async def teach(attempt: Attempt, engine: Engine, sandbox: Sandbox, teaching: Te
     return replace(taught, usage=usage)
 
 
-def verdicts(taught: Taught) -> tuple[bool | None, ...]:
-    """What the teacher says of the steps that it judged: the first wrong one is the last of them."""
-    return tuple(rationale.verdict for rationale in taught.rationales)
-
-
 async def _whole(attempt: Attempt, engine: Engine, sandbox: Sandbox, teaching: Teaching, number: int) -> Taught:
     protocol = TeacherProtocol(teaching.max_tokens, teaching.max_calls)
     load = Load(1)

@@ -5,9 +5,11 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Generic, TypeVar
 
+from genprm import records
 from genprm.errors import ConfigError, EngineLost, MissingExtra, WriteError
 from genprm.flight import cancelled
 from genprm.progress import progress
@@ -29,6 +31,17 @@ class Done(Generic[Record]):
     key: str
     record: Record | None = None
     error: str = ""
+
+
+def read_done(folder: Path, type_: type[Record]) -> list[Record]:
+    """The records of a stage that is done, without those of items that failed."""
+    path = folder / "results.jsonl"
+    with path.open("rb") as lines:
+        done: list[Done[Record]] = [
+            records.from_json(line, Done[type_], f"{path}:{n}")  # type: ignore[valid-type]
+            for n, line in enumerate(lines, 1)
+        ]
+    return [line.record for line in done if line.record is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ Steps are counted from 0. ``values[t]`` belongs to the state after step ``t``, s
 the notation of Rewarding Progress (arXiv 2410.08146); ``start`` is V(s_0), that of the bare problem.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from genprm.types import Rationale, Solution, Usage
+from genprm.types import NO_ERROR, Rationale, Solution, Usage
 
 Grade = Literal["right", "wrong", "no_answer", "unparsed", "timeout", "cut_off", "failed"]
 """What comparing a final answer with the reference came to.
@@ -109,11 +109,15 @@ class Labelled:
 
     @property
     def first_error(self) -> int | None:
-        """Index of the first step labelled wrong, ``NO_ERROR`` (-1) for none; None where a step before it is unsure."""
-        for index, step in enumerate(self.steps):
-            if step.label is not True:
-                return index if step.label is False else None
-        return -1
+        return first_error(step.label for step in self.steps)
+
+
+def first_error(labels: Iterable[Label]) -> int | None:
+    """Index of the first step labelled wrong, ``NO_ERROR`` for none; None where a step before it is unsure."""
+    for index, label in enumerate(labels):
+        if label is not True:
+            return index if label is False else None
+    return NO_ERROR
 
 
 TeacherOutcome = Literal["ok", "unfinished", "engine_error", "failed"]
@@ -132,6 +136,11 @@ class Taught:
     """Which of the bounded tries this is, from 0."""
     error: str = ""
     usage: Usage = Usage()
+
+    @property
+    def verdicts(self) -> tuple[bool | None, ...]:
+        """Of the steps that it judged: the first wrong one is the last of them."""
+        return tuple(rationale.verdict for rationale in self.rationales)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class _Work:
         prefixes = [self.steps[:t] for t in range(len(self.steps))]
         tree = self.tree
         return View(
-            (*(tree.estimate(prefix) for prefix in prefixes), _last(self.attempt)),
+            (*(tree.estimate(prefix) for prefix in prefixes), last_value(self.attempt)),
             [tree.counted(prefix) for prefix in prefixes],
             [tree.tokens(prefix) for prefix in prefixes],
             self.grades.total(),
@@ -106,13 +106,14 @@ async def _ask(asked: Sequence[tuple[_Work, Mapping[int, int]]], completer: Comp
 
 
 def _valued(work: _Work, plan: Plan, policy: str) -> Valued:
-    states = [*work.view().states]
-    if work.steps and (zero := settled_zero(plan, work.view())) is not None:
+    view = work.view()
+    states = [*view.states]
+    if work.steps and (zero := settled_zero(plan, view)) is not None:
         states[zero + 1 :] = [known(0)] * (len(states) - zero - 1)
     start, *values = states
     return Valued(work.attempt, start, tuple(values), policy, dict(sorted(work.grades.items())), work.usage)
 
 
-def _last(attempt: Attempt) -> Estimate | None:
-    """The last step needs no completion: its answer was compared."""
+def last_value(attempt: Attempt) -> Estimate | None:
+    """Of the last step, which needs no completion: its answer was compared. None where that gave no evidence."""
     return None if attempt.grade in NO_EVIDENCE else known(int(attempt.right))

@@ -13,7 +13,7 @@ import pytest
 from genprm.candidates import Candidate, Group
 from genprm.cli import main
 from genprm.eval.bon_report import BonReport, build, fewer
-from genprm.eval.bon_stats import SETS, accuracy, candidate_sets, pass_at, sizes
+from genprm.eval.bon_stats import SETS, accuracy, candidate_sets, sizes
 from genprm.eval.paired import means
 from genprm.eval.processbench_scorers import prediction_of
 from genprm.rank import Ranked, best
@@ -41,7 +41,6 @@ def test_the_accuracy_of_the_best_of_k_is_that_of_all_sets() -> None:
         found = accuracy(lambda some: best([scores[i] for i in some], list(some)), right, candidate_sets(5, k))
         expected = sum(math.comb(j, k - 1) for j, hit in enumerate(right) if hit) / math.comb(5, k)
         assert found == pytest.approx(expected)
-    assert pass_at(right, 2) == pytest.approx(1 - 3 / 10)
 
 
 def test_the_bootstrap_is_paired_and_has_the_width_that_theory_says() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from genprm.errors import InputError
 from genprm.eval.calibration import Scored, auroc, calibrate, ece, tau_b
 from genprm.eval.prm800k import read_ratings
-from genprm.synth.agreement import agree, cohen_kappa, consensus, first_error, fleiss_kappa, majority
+from genprm.synth.agreement import agree, consensus, majority
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(-1, 1)), min_size=2, max_size=30)
@@ -85,11 +85,15 @@ def test_missing_scores_are_counted_and_empty_classes_have_no_figure() -> None:
 
 def test_kappas_by_hand() -> None:
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    assert cohen_kappa(pairs) == pytest.approx(0.4)
-    assert fleiss_kappa([(3, 0), (2, 1), (0, 3)]) == pytest.approx(0.55)
-    assert cohen_kappa([(True, True)]) is None
-    assert cohen_kappa([]) is None
-    assert fleiss_kappa([(1, 0)]) is None
+    one, other = ([pair[side] for pair in pairs] for side in (0, 1))
+    assert agree({"a": [one], "b": [other]}).pairs[0].kappa.value == pytest.approx(0.4)
+    three = {"a": [[True, True, False]], "b": [[True, True, False]], "c": [[True, False, False]]}
+    assert agree(three).fleiss.value == pytest.approx(0.55)
+    for steps in ([True], []):  # both always say the same one thing, and nothing at all
+        found = agree({"a": [steps], "b": [steps]})
+        assert (found.pairs[0].kappa.value, found.fleiss.value) == (None, None)
+    assert agree({"a": [[True, False]]}).fleiss.value is None
+    assert agree({"a": [], "b": []}).pairs[0].agreement.value is None
 
 
 def test_agreement_leaves_out_and_counts_what_is_unsure() -> None:
@@ -106,7 +110,6 @@ def test_agreement_leaves_out_and_counts_what_is_unsure() -> None:
     assert found.n == 3
     assert consensus([[True, None, False], [True, True, True], [True, False, False]]) == (True, None, False)
     assert majority([None, None]) is None
-    assert [first_error(x) for x in ([True, True], [True, False], [None, False])] == [-1, 1, None]
 
 
 def ratings(folder: Path) -> Path:

@@ -49,6 +49,8 @@ def grade(answer: str, reference: str) -> object:
         ("The answers are easy. 42", None),
         ("\\boxed{}", None),
         ("\\boxed{42", None),
+        ("So the answer is $\\boxed{42", None),
+        ("The answer is 5. That is \\boxed{", "5"),
         ("#### ", None),
         ("", None),
     ],

@@ -59,9 +59,9 @@ def rows(path: Path, n: int, seed: int = 0) -> Path:
     return write(path, [valued(rng) for _ in range(n)])
 
 
-def scored(folder: Path, solutions: Sequence[Solution], **options: str) -> list[Scores]:
+def scored(folder: Path, solutions: Sequence[Solution]) -> list[Scores]:
     async def run() -> list[Scores]:
-        async with open_scorer(f"head:{folder}", options=options) as scorer:
+        async with open_scorer(f"head:{folder}") as scorer:
             return await scorer.score(solutions)
 
     return asyncio.run(run())

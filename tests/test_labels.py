@@ -8,7 +8,7 @@ from genprm.errors import ConfigError
 from genprm.synth.beta import estimated, known
 from genprm.synth.labels import advantage, advantages, label
 from genprm.synth.schemes import read_scheme
-from genprm.synth.types import Attempt, Estimate, Valued
+from genprm.synth.types import Attempt, Estimate, Valued, first_error
 from genprm.types import Problem, Solution
 
 VALUES = st.lists(st.none() | st.integers(0, 64).map(lambda right: estimated(right, 64)), min_size=1, max_size=7)
@@ -36,6 +36,7 @@ def test_each_scheme_by_hand() -> None:
     assert labels(found, "hard") == [True, True, True, True, False]
     assert [step.score for step in label(found, "ratio:0.8").steps] == [0.8, 1.0, 0.125, 2.5, 0.0]
     assert label(found, "ratio:0.8").first_error == 2
+    assert [first_error(x) for x in ([True, True], [True, False], [None, False], [])] == [-1, 1, None, -1]
 
 
 @pytest.mark.parametrize("scheme", ["hard", "soft:0.5", "ratio:0.8", "difference:-0.3"])

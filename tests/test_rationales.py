@@ -14,7 +14,7 @@ from genprm.protocols.genprm import ABLATIONS, GenPRMProtocol, code_blocks, form
 from genprm.protocols.pieces import genprm_pieces
 from genprm.protocols.teacher import Block, TeacherProtocol, rationale_text, read_lesson
 from genprm.sandbox import Result, Sandbox
-from genprm.synth.rationales import Teaching, teach, verdicts
+from genprm.synth.rationales import Teaching, teach
 from genprm.synth.types import Attempt, Taught
 from genprm.synth.world import Example, example, examples
 from genprm.synth.world.reading import read_solution
@@ -213,7 +213,7 @@ def scripted(*texts: tuple[str, str]) -> ScriptedEngine:
 def test_a_lesson_becomes_a_rationale_for_each_step_it_judged(room: Room) -> None:
     engine = scripted(("\n14\n", END), ("\n12\n", TWO))
     (one,) = taught(room, engine, [ATTEMPT])
-    assert (one.outcome, verdicts(one), one.teacher) == ("ok", (True, False), "scripted")
+    assert (one.outcome, one.verdicts, one.teacher) == ("ok", (True, False), "scripted")
     assert [check.result.stdout for r in one.rationales for check in r.checks] == ["12\n", "14\n"]
     assert [len(r.checks) for r in one.rationales] == [1, 1]
     assert one.usage.calls == 3
@@ -250,7 +250,7 @@ def test_step_by_step_with_a_chat_model_comes_out_in_the_same_form(room: Room) -
         Rule(text="We compute it.\n```python\nprint(2 + 12)\n```\n"),
     ]
     (one,) = taught(room, ScriptedEngine(rules), [ATTEMPT], manner="steps", protocol="chat")
-    assert (one.outcome, verdicts(one)) == ("ok", (True, False))
+    assert (one.outcome, one.verdicts) == ("ok", (True, False))
     assert one.rationales[1].text == (
         "<analyze>\nLet's analyze the Paragraph 2 step by step: We compute it.\n\nThat settles it.\n</analyze>\n"
         "<verify>\nLet's use python code to find any potential error:\n```python\nprint(2 + 12)\n```\n"
@@ -269,7 +269,7 @@ def attempts(made: Sequence[Example]) -> list[Attempt]:
 
 
 def first(one: Taught) -> int:
-    return next((at for at, verdict in enumerate(verdicts(one)) if verdict is False), -1)
+    return next((at for at, verdict in enumerate(one.verdicts) if verdict is False), -1)
 
 
 def test_the_worlds_teacher_names_every_first_error_in_both_manners(room: Room) -> None:
@@ -289,7 +289,7 @@ def test_a_teacher_errs_as_often_as_it_was_asked_to(room: Room) -> None:
     judged = wrong = 0
     for one, made in zip(taught(room, "world:teacher,errs=0.25", attempts(MADE)), MADE, strict=True):
         assert one.outcome == "ok"
-        for verdict, truth in zip(verdicts(one), made.truths, strict=False):
+        for verdict, truth in zip(one.verdicts, made.truths, strict=False):
             judged += 1
             wrong += verdict != truth.correct
     assert 0.1 < wrong / judged < 0.42

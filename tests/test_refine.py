@@ -19,9 +19,10 @@ from genprm.protocols.policy import REVIEW, feedback, read_review, revise
 from genprm.records import from_json, to_json
 from genprm.refine import majority, refine, resample
 from genprm.refining import Draft, Refinement, RefinePlan, Review, Version, changes
-from genprm.reviewers import CriticReviewer, Reviewer, SelfReviewer, read_critique, score_of
+from genprm.reviewers import CriticReviewer, Reviewer, SelfReviewer, read_critique
 from genprm.sandbox import Sandbox
 from genprm.sandbox.result import Result
+from genprm.scorers.base import over_steps
 from genprm.show_refine import aligned
 from genprm.types import (
     NO_ERROR,
@@ -275,10 +276,10 @@ def test_reviews_are_read(text: str, first: int | None) -> None:
 
 
 def test_scores_of_solutions() -> None:
-    assert score_of([0.5, None, 1.0], "min") == 0.5
-    assert score_of([0.5, None, 1.0], "mean") == 0.75
-    assert score_of([0.5, 0.5], "product") == 0.25
-    assert score_of([None], "min") is None
+    assert over_steps([0.5, None, 1.0], "min") == 0.5
+    assert over_steps([0.5, None, 1.0], "mean") == 0.75
+    assert over_steps([0.5, 0.5], "product") == 0.25
+    assert over_steps([None], "min") is None
 
 
 LEADS = [

@@ -39,9 +39,9 @@ SOLUTIONS = (
 )
 
 
-def scored(spec: str, solutions: Sequence[Solution], **options: str) -> list[Scores]:
+def scored(spec: str, solutions: Sequence[Solution]) -> list[Scores]:
     async def run() -> list[Scores]:
-        async with open_scorer(spec, options=options) as scorer:
+        async with open_scorer(spec) as scorer:
             return await scorer.score(solutions)
 
     return asyncio.run(run())
@@ -127,7 +127,7 @@ def agree(found: Sequence[Scores], plainly: Callable[[Solution], list[float]]) -
 
 def test_qwen_layout(qwen: tuple[Path, Callable[[Solution], list[float]]]) -> None:
     folder, plainly = qwen
-    agree(scored(f"prm:{folder}", SOLUTIONS, max_tokens="200"), plainly)
+    agree(scored(f"prm:{folder},max_tokens=200", SOLUTIONS), plainly)
 
 
 def test_batches_do_not_change_scores(qwen: tuple[Path, Callable[[Solution], list[float]]]) -> None:
@@ -192,7 +192,7 @@ def test_token_classification_layout(tmp_path: Path) -> None:
             ends.append(len(ids) - 1)
         return [float(model(torch.tensor([ids])).logits[0, end].softmax(-1)[1]) for end in ends]
 
-    agree(scored(f"prm:{tmp_path}", SOLUTIONS, separator="\\n\\n"), plainly)
+    agree(scored(f"prm:{tmp_path},separator=\\n\\n", SOLUTIONS), plainly)
 
 
 def causal(folder: Path, tokenizer: Any) -> Any:
@@ -236,7 +236,7 @@ def test_turns_layout(tmp_path: Path) -> None:
             text += "+<|im_end|>\n"
         return found
 
-    agree(scored(f"prm:{tmp_path}", SOLUTIONS, layout="turns"), plainly)
+    agree(scored(f"prm:{tmp_path},layout=turns", SOLUTIONS), plainly)
 
 
 def test_a_layout_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_layout_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="option layout"):
         scored(f"prm:{tmp_path / 'some'}", SOLUTIONS)
     with pytest.raises(ConfigError, match="'layuot'"):
-        scored(f"prm:{tmp_path / 'some'}", SOLUTIONS, layuot="turns")
+        scored(f"prm:{tmp_path / 'some'},layuot=turns", SOLUTIONS)
     with pytest.raises(ConfigError, match="unknown scorer"):
         scored("orm:x", SOLUTIONS)
     with pytest.raises(ConfigError, match="no such folder"):
@@ -255,10 +255,11 @@ def test_a_layout_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
 def test_the_critic_scores_by_its_rewards() -> None:
     right = Solution(Problem("What is 2 + 3, times 4?"), ("2 + 3 = 5", "5 * 4 = 20"), id="a")
     wrong = Solution(Problem("What is 2 + 3, times 4?"), ("2 + 3 = 6", "6 * 4 = 24"), id="b")
+    spec = "critic:symbolic,n=3,stopping=none,sandbox_level=process"
 
     async def run() -> list[Scores]:
-        async with open_scorer("critic:symbolic,n=3,stopping=none", sandbox_level="process") as scorer:
-            assert scorer.name == "critic:symbolic,n=3,stopping=none"
+        async with open_scorer(spec) as scorer:
+            assert scorer.name == spec
             return await scorer.score([right, wrong, Solution(Problem("x"), ())])
 
     good, bad, empty = asyncio.run(run())

@@ -30,6 +30,7 @@ from genprm.eval.synthesis_labels import (
 )
 from genprm.protocols.teacher import Block, rationale_text
 from genprm.synth.beta import estimated, known
+from genprm.synth.conversations import Code
 from genprm.synth.types import Attempt, Estimate, Taught, Valued
 from genprm.synth.world import example
 from genprm.types import Problem, Rationale, Solution
@@ -78,6 +79,9 @@ def test_steps_without_a_label_are_counted_apart() -> None:
     assert score.unsure == pytest.approx(2 / 3)  # neither the step without a value nor the next
     assert score.first_error.value == 0
     assert score.wrong == Measure(None, None)  # there is none
+    _, silent = score_schemes([FALLS, SLIPS], TRUTHS, ("hard", "difference:-0.3@1"))
+    assert (silent.steps, silent.unsure) == (0, 1.0)
+    assert silent.accuracy == silent.gain == Measure(None, None)  # and not 75 points behind
 
 
 def test_the_best_threshold_is_compared_with_the_published_one() -> None:
@@ -96,6 +100,7 @@ def test_the_best_threshold_is_compared_with_the_published_one() -> None:
 def test_shares_are_resampled_by_problem() -> None:
     assert share_by_problem({"p": (1, 2), "q": (2, 4)}) == Measure(0.5, Interval(0.5, 0.5))
     assert share_by_problem({"p": (2, 2), "q": (0, 2)}).interval == Interval(0.0, 1.0)
+    assert share_by_problem({"p": (2, 2), "q": (0, 0)}) == Measure(1.0, Interval(1.0, 1.0))  # of "q" alone: none
     assert share_by_problem({}) == Measure(None, None)
     assert percent(share_by_problem({"p": (1, 2), "q": (2, 4)})) == "50.0 (50.0 to 50.0)"
 
@@ -145,7 +150,7 @@ def test_arms_take_the_rows_that_their_filter_keeps() -> None:
     ("code", "shows", "hides"),
     [("run", "[Code Output]", ""), ("written", "print(1)", "[Code"), ("none", "", "print(1)")],
 )
-def test_arms_show_the_code_as_they_say(code: critics.Code, shows: str, hides: str) -> None:
+def test_arms_show_the_code_as_they_say(code: Code, shows: str, hides: str) -> None:
     ((_, row),) = rows_of(Arm("hard", code=code), [AGREES])
     text = json.dumps(row["messages"])
     assert shows in text

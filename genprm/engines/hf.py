@@ -81,11 +81,10 @@ def load_model(model: str, device: Device = "auto", dtype: DType = "auto") -> tu
         raise MissingExtra("peft", "train", f"the adapter {model}")
     logging.disable_progress_bar()
     place = device_for(device)
-    kind = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
     try:
         source = str(path) if path.is_dir() else model
         tokenizer = AutoTokenizer.from_pretrained(source)
-        loaded = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, kind))
+        loaded = AutoModelForCausalLM.from_pretrained(source, dtype=dtype_for(dtype, place))
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # transformers' own ways to say that it cannot
         raise ConfigError(f"hf:{model} cannot be loaded: {_first_line(error)}") from None
     if getattr(loaded, "_is_stateful", False):
@@ -106,6 +105,13 @@ def device_for(device: Device) -> str:
     if not there[device]:
         raise ConfigError(f"engine hf: there is no device {device} here")
     return device
+
+
+def dtype_for(dtype: DType, device: str) -> Any:
+    """That of torch which is meant."""
+    import torch
+
+    return getattr(torch, {"auto": "bfloat16" if device == "cuda" else "float32"}.get(dtype, dtype))
 
 
 def window_of(model: Any) -> int | None:

@@ -9,11 +9,11 @@
 Options go behind the name: ``critic:nano,n=8``, ``prm:MODEL,layout=qwen,device=cuda``.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from genprm.engines.options import keywords
 from genprm.errors import ConfigError
@@ -25,12 +25,11 @@ __all__ = ["SCORERS", "Scorer", "Scores", "open_scorer", "weights_of"]
 
 
 @asynccontextmanager
-async def open_scorer(spec: str, *, options: Mapping[str, str] | None = None, **critic: Any) -> AsyncIterator[Scorer]:
+async def open_scorer(spec: str) -> AsyncIterator[Scorer]:
     """The scorer of that name, closed at the end.
 
-    ``options`` are words, as those behind the name: keyword arguments of :func:`genprm.scorers.head.load`,
-    :func:`genprm.scorers.prm.load` and :func:`genprm.api.open_critic`. ``critic`` are further ones of the last, of
-    their own types.
+    The options behind the name are keyword arguments of :func:`genprm.api.open_critic`,
+    :func:`genprm.scorers.head.load` and :func:`genprm.scorers.prm.load`.
 
     Raises:
         ConfigError: no scorer has that name, the model cannot be loaded, or an option does not fit.
@@ -39,7 +38,7 @@ async def open_scorer(spec: str, *, options: Mapping[str, str] | None = None, **
     """
     name, behind = _parted(spec)
     async with AsyncExitStack() as stack:
-        scorer = await _made(name, behind | dict(options or {}), critic, stack)
+        scorer = await _made(name, behind, stack)
         scorer.name = spec
         stack.push_async_callback(scorer.close)
         yield scorer
@@ -65,7 +64,7 @@ def _parted(spec: str) -> tuple[str, dict[str, str]]:
     return ",".join(parts[:at]), {name.strip(): value for name, _, value in pairs}
 
 
-async def _made(spec: str, options: dict[str, str], critic: dict[str, Any], stack: AsyncExitStack) -> Scorer:
+async def _made(spec: str, options: dict[str, str], stack: AsyncExitStack) -> Scorer:
     # Imports are here because torch is heavy.
     kind, _, rest = spec.partition(":")
     if kind == "critic" and rest:
@@ -73,13 +72,13 @@ async def _made(spec: str, options: dict[str, str], critic: dict[str, Any], stac
         from genprm.scorers.critic import CriticScorer
 
         typed = keywords(open_critic, options, spec, reserved=("engine_options", "options", "limits"))
-        return CriticScorer(spec, await stack.enter_async_context(open_critic(rest, **(critic | typed))))
+        return CriticScorer(spec, await stack.enter_async_context(open_critic(rest, **typed)))
     if kind == "head" and rest:
         from genprm.scorers import head
 
-        return head.load(rest, **keywords(head.load, options, kind))
+        return await asyncio.to_thread(head.load, rest, **keywords(head.load, options, kind))
     if kind == "prm" and rest:
         from genprm.scorers import prm
 
-        return prm.load(rest, **keywords(prm.load, options, kind))
+        return await asyncio.to_thread(prm.load, rest, **keywords(prm.load, options, kind))
     raise ConfigError(f"unknown scorer {spec!r}; there are {', '.join(SCORERS)}")

@@ -1,10 +1,14 @@
 """The one thing that a scorer does."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from genprm.types import Solution, Usage
+
+StepRule = Literal["last", "mean", "min", "product"]
+"""How the scores of steps become one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,19 @@ class Scorer(Protocol):
     async def close(self) -> None:
         """Give back what it holds. Safe to call twice."""
         ...
+
+
+def over_steps(steps: Sequence[float | None], rule: StepRule) -> float | None:
+    """One score for a solution; steps without one are left out, and there is none where all are."""
+    given = [score for score in steps if score is not None]
+    if not given:
+        return None
+    match rule:
+        case "last":
+            return given[-1]
+        case "mean":
+            return math.fsum(given) / len(given)
+        case "min":
+            return min(given)
+        case "product":
+            return math.prod(given)

@@ -7,7 +7,7 @@ tokens of the whole. Steps are read at the end of their separator, the outcome a
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from genprm.engines.hf import Device, DType, device_for, window_of
+from genprm.engines.hf import Device, DType, device_for, dtype_for, window_of
 from genprm.engines.hf_tokenizer import HfTokenizer
 from genprm.engines.rendering import Renderer
 from genprm.errors import ConfigError, EngineRefused
 from genprm.scorers.base import Scores
 from genprm.scorers.loading import load_quietly, whole
-from genprm.scorers.reading import ModelScorer, Parts, Reading, Unreadable, is_causal
+from genprm.scorers.reading import ModelScorer, Parts, Reading, ToScores, Unreadable, is_causal
 from genprm.types import Message, Prompt, Solution
 
 Kind = Literal["outcome", "process", "progress", "confidence"]
@@ -147,8 +147,7 @@ def load(
     source = Path(whole(folder, "head"))
     heads = read_heads(source)
     place = device_for(device)
-    kind = getattr(torch, {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype))
-    body, tokenizer = load_body(str(source), kind)
+    body, tokenizer = load_body(str(source), dtype_for(dtype, place))
     model = HeadModel(body, len(heads.kinds))
     model.score.load_state_dict(load_file(source / HEADS_WEIGHTS))
     model = model.to(place).eval()
@@ -189,15 +188,14 @@ def load_body(source: str, dtype: torch.dtype) -> tuple[Any, Any]:
     return body, tokenizer
 
 
-def _to_scores(kinds: Sequence[Kind]) -> Callable[[Sequence[Sequence[float]], int], Scores]:
-    def scores(values: Sequence[Sequence[float]], n_steps: int) -> Scores:
+def _to_scores(kinds: Sequence[Kind]) -> ToScores:
+    def scores(values: Sequence[Sequence[float]]) -> Scores:
         columns = dict(zip(kinds, zip(*values, strict=True), strict=True))
-        none = (None,) * n_steps
         return Scores(
-            tuple(columns.get("process", none)[:n_steps]),
+            columns["process"][:-1] if "process" in columns else (None,) * (len(values) - 1),
             columns["outcome"][-1] if "outcome" in columns else None,
-            tuple(columns.get("progress", ())[:n_steps]),
-            confidences=tuple(columns.get("confidence", ())[:n_steps]),
+            columns.get("progress", ())[:-1],
+            confidences=columns.get("confidence", ())[:-1],
         )
 
     return scores

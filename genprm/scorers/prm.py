@@ -3,7 +3,7 @@
 Their own modelling code is not run: two kinds of heads stand here with the names that the published weights have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -18,7 +18,7 @@ from transformers import (
     Qwen2PreTrainedModel,
 )
 
-from genprm.engines.hf import Device, DType, device_for, window_of
+from genprm.engines.hf import Device, DType, device_for, dtype_for, window_of
 from genprm.errors import ConfigError
 from genprm.scorers import layouts
 from genprm.scorers.base import Scores
@@ -83,9 +83,8 @@ def load(
     config = load_quietly(model, lambda: AutoConfig.from_pretrained(source))
     chosen = layout or layout_of(model, config)
     place = device_for(device)
-    kind = getattr(torch, {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype))
     tokenizer = load_quietly(model, lambda: AutoTokenizer.from_pretrained(source))
-    net = load_quietly(model, lambda: _loaded(chosen, source, kind))
+    net = load_quietly(model, lambda: _loaded(chosen, source, dtype_for(dtype, place)))
     net = net.to(place).eval()
     parts = _parts(chosen, net, tokenizer, separator.replace("\\n", "\n"), place, max_length or window_of(net))
     return ModelScorer(f"prm:{model}", parts, max_tokens=max_tokens)
@@ -157,5 +156,5 @@ def _head(layout: Layout, net: Any, tokenizer: Any) -> Callable[[torch.Tensor], 
             return lambda states: (states @ words.T).float().softmax(-1)[:, :1]
 
 
-def _to_scores(values: Any, n_steps: int) -> Scores:
+def _to_scores(values: Sequence[Sequence[float]]) -> Scores:
     return Scores(tuple(value for (value,) in values))

@@ -1,10 +1,10 @@
 """Solutions as tokens with a place for each step, and models that are read at those places, in batches."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,8 +31,8 @@ Body = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 """Ids ``[rows, length]`` and their mask -> states ``[rows, length, size]``."""
 Head = Callable[[torch.Tensor], torch.Tensor]
 """States ``[places, size]`` -> values ``[places, kinds]``."""
-ToScores = Callable[[Sequence[Sequence[float]], int], Scores]
-"""Values ``[places][kinds]`` of one solution and the number of its steps."""
+ToScores = Callable[[Sequence[Sequence[float]]], Scores]
+"""Values ``[places][kinds]`` of one solution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +62,28 @@ class ModelScorer:
         self.name = name
         self._parts = parts
         self._max_tokens = max_tokens
-        self._one_at_a_time = threading.Lock()
+        # One of its own: calls that wait for the model take no thread from others.
+        self._thread = ThreadPoolExecutor(1, "scorer")
 
     async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
-        return await asyncio.to_thread(self._score, list(solutions))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, list(solutions))
 
     async def close(self) -> None:
-        """The model goes when the scorer does."""
+        """End the thread, after the batches that it is reading. The model goes when the scorer does."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _score(self, solutions: Sequence[Solution]) -> list[Scores]:
         found: list[Scores] = [Scores(())] * len(solutions)
         readings: dict[int, Reading] = {}
-        with self._one_at_a_time:
-            for n, solution in enumerate(solutions):
-                read = self._read(solution)
-                if isinstance(read, Reading):
-                    readings[n] = read
-                else:
-                    found[n] = read
-            for batch in _batches(readings, self._max_tokens):
-                for n, scores in zip(batch, self._run([readings[n] for n in batch]), strict=True):
-                    found[n] = scores(len(solutions[n].steps))
+        for n, solution in enumerate(solutions):
+            read = self._read(solution)
+            if isinstance(read, Reading):
+                readings[n] = read
+            else:
+                found[n] = read
+        for batch in _batches(readings, self._max_tokens):
+            for n, scores in zip(batch, self._run([readings[n] for n in batch]), strict=True):
+                found[n] = scores
         return found
 
     def _read(self, solution: Solution) -> Reading | Scores:
@@ -96,37 +97,41 @@ class ModelScorer:
             return Scores(missing, error=f"too long: {len(reading.ids)} tokens in a window of {window}")
         return reading
 
-    def _run(self, batch: Sequence[Reading]) -> Iterator[Callable[[int], Scores]]:
+    def _run(self, batch: Sequence[Reading]) -> Iterator[Scores]:
         began = time.perf_counter()
         values = iter(self._values(batch))
         seconds = (time.perf_counter() - began) / len(batch)
         for reading in batch:
-            own = [next(values) for _ in reading.places]
-            usage = Usage(prompt_tokens=len(reading.ids), calls=1, engine_s=seconds)
-            yield lambda n, own=own, usage=usage: _with_usage(self._parts.to_scores(own, n), usage)  # type: ignore[misc]
+            scores = self._parts.to_scores([next(values) for _ in reading.places])
+            yield replace(scores, usage=Usage(prompt_tokens=len(reading.ids), calls=1, engine_s=seconds))
 
     def _values(self, batch: Sequence[Reading]) -> list[list[float]]:
         """Of all places of all rows, one after another."""
-        parts = self._parts
-        lengths = [len(reading.ids) for reading in batch]
-        rows = [torch.tensor(reading.ids) for reading in batch]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=parts.pad)
-        mask = None if parts.causal else (torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]).long()
-        row = torch.tensor([n for n, reading in enumerate(batch) for _ in reading.places], dtype=torch.long)
-        place = torch.tensor([place for reading in batch for place in reading.places], dtype=torch.long)
+        parts, read = self._parts, padded(batch, self._parts.pad)
+        mask = None if parts.causal else read["attention_mask"].to(parts.device)
         with torch.no_grad():
-            states = parts.body(ids.to(parts.device), None if mask is None else mask.to(parts.device))
-            values: list[list[float]] = parts.head(states[row, place]).float().cpu().tolist()
+            states = parts.body(read["input_ids"].to(parts.device), mask)
+            values: list[list[float]] = parts.head(states[read["rows"], read["places"]]).float().cpu().tolist()
         return values
+
+
+def padded(batch: Sequence[Reading], pad: int) -> dict[str, torch.Tensor]:
+    """``input_ids`` and ``attention_mask`` ``[rows, length]``, padded on the right; ``rows`` and ``places``
+    ``[places]`` say where to read."""
+    ids = [torch.tensor(reading.ids) for reading in batch]
+    input_ids = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad)
+    lengths = torch.tensor([len(row) for row in ids])
+    return {
+        "input_ids": input_ids,
+        "attention_mask": (torch.arange(input_ids.shape[1]) < lengths[:, None]).long(),
+        "rows": torch.tensor([n for n, reading in enumerate(batch) for _ in reading.places], dtype=torch.long),
+        "places": torch.tensor([place for reading in batch for place in reading.places], dtype=torch.long),
+    }
 
 
 def is_causal(body: Any) -> bool:
     """Whether no token of the model sees a later one, by its attention layers."""
     return any(getattr(module, "is_causal", False) is True for module in body.modules())
-
-
-def _with_usage(scores: Scores, usage: Usage) -> Scores:
-    return Scores(scores.steps, scores.outcome, scores.advantages, usage, scores.error, scores.confidences)
 
 
 def _batches(readings: dict[int, Reading], max_tokens: int) -> Iterator[list[int]]:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from genprm.engines.hf import window_of
 from genprm.errors import ConfigError, InputError
 from genprm.scorers.head import HEADS_JSON, HEADS_WEIGHTS, TOLERANCE, HeadModel, Heads, Kind, Writer, load_body
-from genprm.scorers.reading import Reading, Unreadable
+from genprm.scorers.reading import Reading, Unreadable, padded
 from genprm.training.head_options import HeadOptions, Trained
 from genprm.training.job import TOKENIZER_ROWS, Job, Rows, find_start, fitting, window_for
 from genprm.training.loop import Collate, PlannedTrainer
@@ -145,8 +145,8 @@ class HeadCourse:
 
 
 class HeadCollator:
-    """Rows into tensors: ``input_ids [rows, length]``, padded on the right; ``rows`` and ``places`` ``[places]`` say
-    where the head reads; ``values`` and ``weights`` ``[places, kinds]``; a label for each row, to count them by."""
+    """Rows into tensors: those of :func:`~genprm.scorers.reading.padded`; ``values`` and ``weights`` ``[places,
+    kinds]``; a label for each row, to count them by."""
 
     def __init__(self, examples: Sequence[HeadExample], pad: int) -> None:
         self._examples = examples
@@ -157,13 +157,8 @@ class HeadCollator:
 
     def __call__(self, micro: Micro) -> dict[str, torch.Tensor]:
         some = [self._examples[n] for n in micro]
-        ids = [torch.tensor(example.reading.ids) for example in some]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=self._pad)
         return {
-            "input_ids": padded,
-            "attention_mask": (torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in ids])[:, None]).long(),
-            "rows": torch.tensor([n for n, example in enumerate(some) for _ in example.reading.places]),
-            "places": torch.tensor([place for example in some for place in example.reading.places]),
+            **padded([example.reading for example in some], self._pad),
             "values": torch.tensor([row for example in some for row in example.values]),
             "weights": torch.tensor([row for example in some for row in example.weights]),
             "labels": torch.zeros(len(some), dtype=torch.long),

@@ -18,6 +18,7 @@ import msgspec
 
 from genprm.errors import InputError
 from genprm.inputs import solution_from_row
+from genprm.provers import best_of
 from genprm.rows import Row, describe, read_rows, row_files
 from genprm.types import Solution
 
@@ -112,7 +113,7 @@ def advantages(row: Valuation) -> tuple[Target | None, ...]:
 
 def _best_of(row: Valuation, k: int) -> Valuation:
     def better(target: Target | None) -> Target | None:
-        return target and replace(target, value=1 - (1 - target.value) ** k)
+        return target and replace(target, value=best_of(target.value, k))
 
     return replace(row, start=better(row.start), process=tuple(map(better, row.process)))
 

@@ -12,12 +12,11 @@ those of shares of independent completions, which these are not quite.
 import math
 from dataclasses import dataclass
 
-from genprm.synth.beta import known
 from genprm.synth.labels import label
 from genprm.synth.schemes import Scheme
 from genprm.synth.tree import Prefix, PrefixTree
-from genprm.synth.types import NO_EVIDENCE, Attempt, Labelled, Valued
-from genprm.synth.values import Completer
+from genprm.synth.types import Attempt, Labelled, Valued
+from genprm.synth.values import Completer, last_value
 from genprm.types import Usage
 
 
@@ -53,8 +52,7 @@ class TreeSearch:
             _propose(arms, prefix, tuple(done.steps))
             usage += done.usage
         values = [tree.estimate(steps[:t]) for t in range(len(steps))]
-        last = None if attempt.grade in NO_EVIDENCE else known(int(attempt.right))
-        return Valued(attempt, values[0], (*values[1:], last), self.name, {}, usage)
+        return Valued(attempt, values[0], (*values[1:], last_value(attempt)), self.name, {}, usage)
 
     def _descend(self, tree: PrefixTree, arms: dict[Prefix, list[str]]) -> Prefix:
         """The prefix to go on from: down along the most promising arms to where another proposal is due."""
