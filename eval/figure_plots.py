@@ -13,7 +13,7 @@ from genprm.eval.bench.report import Report as BenchReport
 from genprm.eval.calibration import Scored, calibrate
 from genprm.eval.metrics import confusion
 from genprm.eval.paired import Measure
-from genprm.eval.plots import GREYS, LINES, MARKERS, STYLE, confusions, errors, reliability
+from genprm.eval.plots import STYLE, bare, confusions, errors, look, reliability
 from genprm.eval.policy import PolicyReport
 from genprm.eval.report import Item
 from genprm.eval.scores import ScoredSolution, f1_at
@@ -21,6 +21,7 @@ from genprm.synth.agreement import Agreement, Pair
 from genprm.types import NO_ERROR
 
 _THRESHOLDS = [k / 40 for k in range(41)]
+_THROUGHPUT = "steps a second"
 _RESAMPLES = 200
 """Of solutions, for the error of calibration."""
 
@@ -93,11 +94,8 @@ def thresholds(solutions: Sequence[ScoredSolution], chosen: float) -> Figure:
                 _THRESHOLDS,
                 [100 * (f1_at(own, threshold) or 0.0) for threshold in _THRESHOLDS],
                 label=model,
-                color=GREYS[i % 4],
-                linestyle=LINES[i // 4 % 4],
-                marker=MARKERS[i % 4],
                 markevery=5,
-                markersize=4,
+                **look(i),
             )
         axes.axvline(chosen, color="0.7", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, 1)
@@ -124,9 +122,9 @@ def difficulties(report: PolicyReport) -> Figure | None:
     return figure
 
 
-def throughput(report: BenchReport, name: str = "steps a second") -> Figure | None:
-    """One measured thing as bars, a bar per column of the table."""
-    row = next((row for row in report.rows if row.name == name), None)
+def throughput(report: BenchReport) -> Figure | None:
+    """Steps a second as bars, a bar per column of the table."""
+    row = next((row for row in report.rows if row.name == _THROUGHPUT), None)
     if row is None:
         return None
     known = [(column, value) for column, value in zip(report.columns, row.values, strict=True) if value is not None]
@@ -139,13 +137,11 @@ def throughput(report: BenchReport, name: str = "steps a second") -> Figure | No
         axes.invert_yaxis()
         axes.margins(x=0.12)
         axes.set_title(report.title, fontsize=9, loc="left")
-        _named(axes, name, "", grid="x")
+        _named(axes, _THROUGHPUT, "", grid="x")
     return figure
 
 
 def _named(axes: Axes, x: str, y: str, grid: str = "y") -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(axis=grid, color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes, grid)

@@ -5,7 +5,7 @@ Needs matplotlib (extra ``plot``).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -19,9 +19,9 @@ from genprm.eval.world_votes import RULES
 
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genprm", "font.size": 9.0}
 """Text stays text in SVG files, and the same report gives the same file."""
-GREYS = ("0.0", "0.35", "0.55", "0.75")
-LINES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D")
+_GREYS = ("0.0", "0.35", "0.55", "0.75")
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D")
 _FILLS = ("0.6", "0.95", "0.8", "1.0")
 _HATCHES = ("", "///", "...", "xx")
 Confusion = Sequence[Sequence[int]]
@@ -199,19 +199,26 @@ def _legend(figure: Figure, axes: Axes, report: WorldReport) -> None:
 
 
 def line(axes: Axes, places: Sequence[float], found: Sequence[Measure], name: str, i: int) -> None:
-    """The figures in percent with their intervals, as line ``i`` of a picture: told apart without colour."""
+    """The figures in percent with their intervals, as line ``i`` of a picture."""
     axes.errorbar(
         places,
         [100 * (measure.value or 0.0) for measure in found],
         yerr=errors(found),
         label=name,
-        color=GREYS[i % 4],
-        linestyle=LINES[(i + i // 4) % 4],
-        marker=MARKERS[i % 4],
-        markersize=4,
         capsize=2,
         elinewidth=0.8,
+        **look(i),
     )
+
+
+def look(i: int) -> dict[str, Any]:
+    """Of line ``i`` of a picture: told apart without colour."""
+    return {
+        "color": _GREYS[i % 4],
+        "linestyle": _LINES[(i + i // 4) % 4],
+        "marker": _MARKERS[i % 4],
+        "markersize": 4,
+    }
 
 
 def bare(axes: Axes, along: Literal["x", "y"] = "y") -> None:

@@ -25,9 +25,10 @@ from genprm.flight import together
 from genprm.progress import progress
 from genprm.provers import Figure, Values, alignment, best_of_counts, distinguishability, mean
 from genprm.runs import Run, config_of_program, default_folder, digest
+from genprm.searching.command import opener_of
 from genprm.searching.completions import completed, right_number
-from genprm.searching.opening import Opener, whole
-from genprm.searching.policy import Policy, cut
+from genprm.searching.opening import whole
+from genprm.searching.policy import SEPARATOR, Policy, cut
 from genprm.seeds import seed_of
 from genprm.show import stdout
 from genprm.synth.world import Example, examples
@@ -117,7 +118,7 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
         **config_of_program(),
     }
     async with AsyncExitStack() as stack:
-        opener = Opener(stack, args.temperature, args.top_p, args.top_k, args.concurrency, seed=args.seed)
+        opener = opener_of(args, stack)
         policies = {spec: await opener.policy(spec) for spec in engines}
         with Run(Path(args.run) if args.run else default_folder("provers", config), config) as run:
             states = await _states(args, problems, policies, run)
@@ -160,7 +161,7 @@ async def _state(args: argparse.Namespace, made: Example, number: int, policies:
     said = await policy.propose(problem, "", None, seed=seed, max_tokens=args.solution_tokens, whole=True)
     steps = cut(said.text) if said.end in ("end", "cut_off") else ()
     steps = steps[: random.Random(seed).randrange(max(len(steps), 1))]
-    text = "".join(f"{step}\n\n" for step in steps)
+    text = "".join(f"{step}{SEPARATOR}" for step in steps)
     written = await together(
         policy.propose(problem, text, None, seed=seed_of(seed, i), max_tokens=STEP_TOKENS) for i in range(args.steps)
     )

@@ -25,6 +25,7 @@ from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.scorers import weights_of
 from genprm.searching import paths
 from genprm.searching.choosing import choose
+from genprm.searching.command import opener_of
 from genprm.searching.opening import Opener
 from genprm.searching.paths import Account, Candidate, SearchResult
 from genprm.searching.plan import SearchPlan
@@ -65,9 +66,7 @@ def command(args: argparse.Namespace) -> Work:
 async def _command(args: argparse.Namespace, plan: SearchPlan, problems: Sequence[Example]) -> int:
     config = _config(args, problems)
     async with AsyncExitStack() as stack:
-        opener = Opener(
-            stack, args.temperature, args.top_p, args.top_k, args.concurrency, args.solution_tokens, seed=args.seed
-        )
+        opener = opener_of(args, stack)
         policy = await opener.policy(args.policy)
         arms = await _arms(args, plan, opener)
         with Run(Path(args.run) if args.run else default_folder("search", config), config) as run:

@@ -11,7 +11,7 @@ def search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         help="a .json, .jsonl or .parquet file of rows with problem (or question) and, where known, answer; any other "
-        "file, or - for standard input: the text of one problem",
+        "file, or - for standard input: the text of one problem, read up to the title Solution",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems")
     parser.add_argument("--json", action="store_true", help="one JSON record a line instead of text")

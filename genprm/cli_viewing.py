@@ -26,5 +26,7 @@ def reporting(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run_folder", metavar="RUN", help="a run folder, a folder of a synthesis, or a .jsonl file of records"
+        "run_folder",
+        metavar="RUN",
+        help="a run folder, a folder of a synthesis, a dataset, or a .jsonl file of records",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from genprm.answers import final_answer
 from genprm.errors import InputError
 from genprm.rows import ROW_SUFFIXES, Row, decode_text, read_rows, read_text
+from genprm.splitting import split_problem
 from genprm.types import Problem
 
 Names = Mapping[str, Sequence[str]]
@@ -31,7 +32,7 @@ class Posed:
 
 def read_problems(source: str, limit: int | None = None) -> list[Posed]:
     """From a ``.json``, ``.jsonl`` or ``.parquet`` file of rows (:func:`posed`); from any other file, or ``-`` for
-    standard input, the text of one problem.
+    standard input, the text of one problem, without a solution that a title parts from it (:func:`split_problem`).
 
     Raises:
         InputError: what cannot be read, with its place and field.
@@ -41,8 +42,10 @@ def read_problems(source: str, limit: int | None = None) -> list[Posed]:
         found = [posed(row, f"{path.stem}-{i}") for i, row in enumerate(read_rows(path)[:limit])]
         require_distinct(found, source)
         return found
-    text = decode_text(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(path)
-    return [Posed("stdin" if source == "-" else path.stem, Problem(text.strip()))]
+    text = split_problem(decode_text(sys.stdin.buffer.read(), "stdin") if source == "-" else read_text(path))
+    if not text:
+        raise InputError("there is no problem, only a title or a solution", "stdin" if source == "-" else source)
+    return [Posed("stdin" if source == "-" else path.stem, Problem(text))]
 
 
 def posed(row: Row, otherwise: str, source: str = "", names: Names = NAMES) -> Posed:

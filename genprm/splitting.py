@@ -4,7 +4,7 @@ Whatever is cut, nothing is lost but whitespace: the pieces put together are the
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # --- steps -------------------------------------------------------------------------------------------------------
 
@@ -145,13 +145,11 @@ def split_document(text: str) -> tuple[str | None, str]:
     - Without such a border the problem is the first paragraph and the solution all the rest.
     - A text that begins with ``Solution`` or ``Answer`` has no problem (None).
     """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")
-    titles = [_title(line) if free else None for line, free in zip(lines, _free(lines), strict=True)]
+    lines, titles = _titled(text)
     front = titles[0]
     if front and front[0] in ("solution", "answer"):
         return None, _body(lines, titles, 0)
-    borders = ("solution", "answer") if front and front[0] == "question" else ("solution",)
-    border = _first(range(1, len(lines)), lambda i: (title := titles[i]) is not None and title[0] in borders)
+    border = _border(titles)
     if border is None:
         top = 1 if front and not front[1] else 0  # a title alone on its line may have a blank one after it
         top = _first(range(top, len(lines)), lambda i: bool(lines[i].strip())) or 0
@@ -162,12 +160,22 @@ def split_document(text: str) -> tuple[str | None, str]:
     return _body(lines[:border], titles, 0), _body(lines, titles, len(lines) if rest is None else rest)
 
 
+def split_problem(text: str) -> str:
+    """The problem of a text that may hold a solution too: as :func:`split_document`, but without a title between the
+    two all of it is the problem. Empty where the text begins with a solution.
+    """
+    lines, titles = _titled(text)
+    if titles[0] and titles[0][0] in ("solution", "answer"):
+        return ""
+    return _body(lines[: _border(titles)], titles, 0)
+
+
 def split_answer(text: str) -> tuple[bool, str]:
     """For a text whose problem is known apart: whether it begins with a problem's title all the same, and the solution.
 
     That is the text, without a ``Solution`` or ``Answer`` title in front.
     """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")
+    lines = _lines(text)
     title = _title(lines[0])
     if title and title[0] in ("solution", "answer"):
         return False, _body(lines, [title], 0)
@@ -175,6 +183,22 @@ def split_answer(text: str) -> tuple[bool, str]:
 
 
 _Title = tuple[str, str]  # which word, and the text after it on the line
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")
+
+
+def _titled(text: str) -> tuple[list[str], list[_Title | None]]:
+    """The lines, and the titles that they are."""
+    lines = _lines(text)
+    return lines, [_title(line) if free else None for line, free in zip(lines, _free(lines), strict=True)]
+
+
+def _border(titles: Sequence[_Title | None]) -> int | None:
+    """The line whose title ends the problem."""
+    borders = ("solution", "answer") if titles[0] and titles[0][0] == "question" else ("solution",)
+    return _first(range(1, len(titles)), lambda i: (title := titles[i]) is not None and title[0] in borders)
 
 
 def _title(line: str) -> _Title | None:

@@ -14,6 +14,7 @@ from genprm.cli import main
 from genprm.engines.calculating import after
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import ConfigError, InputError
+from genprm.inputs import read_solutions
 from genprm.problems import read_problems
 from genprm.protocols.policy import solve
 from genprm.provers import BestOf
@@ -485,6 +486,19 @@ def test_rows_that_are_no_problems(tmp_path: Path, content: str, said: str) -> N
     with pytest.raises(InputError, match=r"rows\.jsonl") as error:
         read_problems(str(tmp_path / "rows.jsonl"))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("example", sorted(Path("examples").glob("*.md")), ids=lambda path: path.stem)
+def test_a_problem_is_read_without_its_solution(example: Path) -> None:
+    """A policy that reads the solution too would go on from its mistakes."""
+    [posed], [solution] = read_problems(str(example)), read_solutions(example)
+    assert (posed.id, posed.problem) == (solution.id, solution.problem)
+
+
+def test_a_text_without_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "half.md").write_text("# Solution\n\nBecause.\n")
+    with pytest.raises(InputError, match=r"half\.md: there is no problem"):
+        read_problems(str(tmp_path / "half.md"))
 
 
 def test_a_scripted_engine_is_a_policy() -> None:

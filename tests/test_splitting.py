@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genprm.splitting import split_answer, split_document, split_steps
+from genprm.splitting import split_answer, split_document, split_problem, split_steps
 
 MARKERS = [
     ("Step 1: a\nStep 2: b", ["Step 1: a", "Step 2: b"]),
@@ -154,11 +154,30 @@ def test_documents_are_cut_into_problem_and_solution(text: str, parts: tuple[str
     assert split_document(text) == parts
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("# Problem\n\nWhat?\n\nAnd?\n\n# Solution\n\nBecause.", "What?\n\nAnd?"),
+        ("What?\n\nSolution: Because.", "What?"),
+        ("Question: What?\nAnswer: Because.", "What?"),
+        ("What?\r\n\r\nAnd?", "What?\n\nAnd?"),  # without a title it is a problem in two paragraphs
+        ("# Problem\n\nWhat?", "What?"),
+        ("Problem: What?\n\nAnswer: in a box.", "What?\n\nAnswer: in a box."),
+        ("Find the solution: x + 1 = 2.", "Find the solution: x + 1 = 2."),
+        ("# Problem\n\n# Solution\n\nBecause.", ""),
+        ("# Solution\n\nBecause.", ""),
+    ],
+)
+def test_the_problem_alone(text: str, problem: str) -> None:
+    assert split_problem(text) == problem
+
+
 @given(
     st.lists(st.sampled_from(["Problem", "# Solution", "Answer:", "**Question**", "\n", "\n\n", ":", "x", " ", "```"]))
 )
 def test_any_text_is_a_document(parts: list[str]) -> None:
     split_document("".join(parts))
+    split_problem("".join(parts))
     split_answer("".join(parts))
 
 

@@ -27,7 +27,7 @@ from genprm.errors import InputError
 from genprm.sandbox.result import Result
 from genprm.synth.types import Attempt, Estimate, Kept, Labelled, StepLabel, Taught, Valued
 from genprm.synth.world import examples
-from genprm.types import Check, Critique, Method, Problem, Rationale, Solution, StepCritique, Votes
+from genprm.types import Check, Critique, Message, Method, Problem, Rationale, Solution, StepCritique, Votes
 from genprm.viewing.answers import PAGE, Desk
 from genprm.viewing.folders import open_run
 from genprm.viewing.index import Index
@@ -232,6 +232,42 @@ def test_every_stage_of_a_synthesis_has_its_form(tmp_path: Path) -> None:
     assert all(said in text for said in ("value 0.50", "an analysis", "disagree", "1 + 1 = 3."))
 
 
+def test_an_export_is_shown_as_conversations(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from genprm.synth.dataset_rows import Row
+    from genprm.synth.export import export
+
+    labels, rows = (StepLabel(True), StepLabel(False)), []
+    for n in range(300):
+        attempt = Attempt(Solution(Problem(f"{n} + 1?"), ("one", "two"), f"p{n}/0"), f"p{n}", "wrong")
+        said = Message("assistant", f"It is p{n}")
+        rows.append(Row(attempt.solution.id, (said,), attempt, labelled=Labelled(attempt, "x", labels)))
+    folder = synthesis(tmp_path / "s")
+    write(folder / "7-export")
+    made = export(rows, folder / "7-export" / "dataset").folder
+    viewed = open_run(folder)
+    for part in viewed.parts:
+        part.index.read()
+    desk, at = Desk([viewed]), len(viewed.parts) - 1
+    index = viewed.parts[at].index
+    assert (index.progress, index.settled, index.n_broken, len(index.rows)) == (1, True, 0, 300)
+    assert [index.record(row)["id"] for row in (299, 0, 150)] == [index.rows[row].id for row in (299, 0, 150)]
+    number = desk.find(at, "p0/0")
+    assert number is not None
+    row = desk.row(at, number)
+    about, conversation, _ = row["sides"][0]["blocks"]
+    assert (about["problem"], [step["state"] for step in about["steps"]]) == ("0 + 1?", [True, False])
+    assert conversation["fields"] == [["assistant", "It is p0"]]
+    assert desk.rows(at, {}, "it is p17", 0)["total"] == 11  # p17 and p170 to p179
+    splits = desk.rows(at, {}, "", 0)["counts"]["split"]
+    assert (splits.keys(), sum(splits.values())) == ({"train", "validation", "test"}, 300)
+    alone = open_run(made)
+    assert b"It is p" in b"".join(pages(alone, Chosen()))
+    next(made.glob("data/*.parquet")).write_bytes(b"no Parquet")
+    with pytest.raises(InputError, match="is not a Parquet file"):
+        open_run(made)
+
+
 def test_a_refinement_is_shown_as_changes() -> None:
     def version(turn: int, steps: list[str], base: int | None, review: dict[str, Any] | None) -> dict[str, Any]:
         return {"turn": turn, "state": "ok", "solution": {"steps": steps}, "base": base, "review": review}
@@ -247,6 +283,36 @@ def test_a_refinement_is_shown_as_changes() -> None:
     assert context["fields"] == [["arm", "critic"]]
     assert ([step["state"] for step in first["steps"]], first["feedback"]) == ([True, False], "Step 2 is off")
     assert (second["type"], second["before"], second["after"]) == ("change", ["x", "y"], ["x", "z"])
+
+
+def test_a_search_run_is_shown_with_its_scores(tmp_path: Path) -> None:
+    (tmp_path / "script.jsonl").write_text(json.dumps({"text": "Half of it is 3.\n\nSo it is $\\boxed{6}$."}) + "\n")
+    rows = [{"id": f"for {answer}", "problem": f"Find {answer}.", "answer": answer} for answer in ("6", "7")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    policy = f"scripted:{tmp_path / 'script.jsonl'}"
+    options = ["--policy", policy, "--scorer", "completions:2", "--algorithm", "best-of-n"]
+    assert main(["search", str(tmp_path / "rows.jsonl"), *options, "--run", str(tmp_path / "run")]) == 0
+    desk = Desk([open_run(tmp_path / "run")])
+    index = read(tmp_path / "run")
+    desk.runs[0].parts[0].index.read()
+    assert sorted((row.id, row.state) for row in index.rows) == [("for 6", "right"), ("for 7", "wrong")]
+    number = desk.find(0, "for 6")
+    assert number is not None
+    chosen, *_, how = desk.row(0, number)["sides"][0]["blocks"]
+    assert (chosen["type"], chosen["title"], chosen["problem"]) == ("solution", "Chosen", "Find 6.")
+    assert chosen["steps"][-1]["note"].startswith("q 1.00")
+    assert how["title"] == "How"
+    assert b"Half of it is 3." in b"".join(pages(open_run(tmp_path / "run"), Chosen()))
+
+
+def test_lines_of_one_problem_are_told_apart(tmp_path: Path) -> None:
+    """Of a ranking its candidates and what each scorer says; of provers the states."""
+    ranked: list[Any] = [
+        {"id": "a", "scorer": name, "candidates": [], "scores": []} for name in ("", "critic:x", "prm:y")
+    ]
+    states: list[Any] = [{"id": "b", "number": number, "steps": [], "proposals": []} for number in (0, 1)]
+    index = read(write(tmp_path / "r", *ranked, *states, states[1]))
+    assert [row.id for row in index.rows] == ["a", "a", "a", "b", "b"]
 
 
 # --- filters, search, two runs -------------------------------------------------------------------------------------

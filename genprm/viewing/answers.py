@@ -1,6 +1,6 @@
 """What the page asks for, and what it gets: JSON over one or two runs.
 
-runs()                     names, parts, settings, what was said at the end
+about()                    names, parts, settings, what was said at the end
 rows(part, …)              a piece of the list, and how many there are of each kind
 row(part, …)               one row whole
 find(part, what)           where an id or a number stands

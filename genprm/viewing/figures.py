@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from genprm.viewing.sheets import Block, fields
+from genprm.viewing.sheets import FORMLESS, Block, fields
 
-_FORMLESS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 _HEAD = ["", "n", "missing", "error acc", "correct acc", "F1"]
 
 
@@ -14,7 +13,7 @@ def figures(report: Mapping[str, Any]) -> list[Block]:
     for tables in (_world, _processbench, _policy):
         try:
             return tables(report)
-        except _FORMLESS:
+        except FORMLESS:
             continue
     return [fields({name: value for name, value in report.items() if name != "settings"})] if report else []
 

@@ -1,16 +1,19 @@
-"""What there is to look at in a folder: one part for an evaluation, one for every stage of a synthesis."""
+"""What there is to look at in a folder: one part for an evaluation or a dataset, one for every stage of a synthesis."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from genprm.errors import InputError
+from genprm.errors import InputError, MissingExtra
+from genprm.rows import is_dataset
+from genprm.viewing.datasets import DatasetIndex
 from genprm.viewing.index import Index
 
 _NAME = "results.jsonl"
-_SAYS = "holds no results.jsonl, nor stages of a synthesis that do: it is no run of genprm"
+_SAYS = "holds no results.jsonl, nor stages of a synthesis that do, nor a dataset: it is no run of genprm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,11 @@ class Viewed:
 
 
 def open_run(path: str | Path) -> Viewed:
-    """A run folder, a folder with stages, or a ``.jsonl`` file. Nothing is read yet but names.
+    """A run folder, a folder with stages, a dataset, or a ``.jsonl`` file. No row is read yet.
 
     Raises:
         InputError: it is none of these.
+        MissingExtra: a dataset without pyarrow.
     """
     path = Path(path)
     if path.is_file():
@@ -56,10 +60,20 @@ def open_run(path: str | Path) -> Viewed:
         return Viewed(path, (Part(path.stem, Index(path), path.parent),))
     if not path.is_dir():
         raise InputError("there is no such folder", str(path))
+    if is_dataset(path):
+        return Viewed(path, (Part("rows", DatasetIndex(path), path),))
     folders = [path] if (path / _NAME).is_file() else sorted(p.parent for p in path.glob(f"[0-9]-*/{_NAME}"))
     if not folders:
         raise InputError(_SAYS, str(path))
-    return Viewed(path, tuple(Part(f.name if f != path else "results", Index(f / _NAME), f) for f in folders))
+    return Viewed(path, tuple(Part(f.name if f != path else "results", _index(f), f) for f in folders))
+
+
+def _index(folder: Path) -> Index:
+    """Of a run; what an export has made is its dataset, which without pyarrow has no rows to show."""
+    if is_dataset(folder / "dataset"):
+        with suppress(MissingExtra):
+            return DatasetIndex(folder / "dataset")
+    return Index(folder / _NAME)
 
 
 def settings(folder: Path) -> dict[str, Any]:

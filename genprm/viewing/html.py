@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from genprm.types import NO_ERROR
-from genprm.viewing.sheets import Block, fields
+from genprm.viewing.sheets import FORMLESS, Block, fields
 from genprm.viewing.summaries import place
 
 CLIP = 6_000
@@ -21,7 +21,7 @@ def draw(block: Block, rationales: int = 2) -> str:
     drawn = {"critique": _critique, "solution": _solution, "change": _change, "fields": _fields, "table": _table}
     try:
         return drawn[block["type"]](block, rationales)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):  # a record that is not what it looks like
+    except FORMLESS:
         return _fields(fields(block), rationales)
 
 

@@ -22,7 +22,8 @@ from genprm.viewing.summaries import Kind, kind_of, place, unwrapped
 Block = dict[str, Any]
 _CANDIDATES = 8
 """Of a search that are shown besides the chosen one."""
-_FORMLESS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+FORMLESS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+"""What a record raises that is not what it looks like by its fields."""
 
 
 def sheet(line: Any) -> list[Block]:
@@ -30,7 +31,7 @@ def sheet(line: Any) -> list[Block]:
     record, around = unwrapped(line)
     try:
         blocks = _SHEETS[kind_of(record)](record)
-    except (InputError, *_FORMLESS):  # by its fields it looked like something that it is not
+    except (InputError, *FORMLESS):
         blocks = [fields(record)]
     told_apart = {name: value for name, value in around.items() if name != "key"}
     return [fields(told_apart), *blocks] if told_apart else blocks
@@ -44,8 +45,9 @@ def title_of(line: Any) -> str:
             found = value
             for name in path:
                 found = found.get(name) if isinstance(found, dict) else None
-            if isinstance(found, dict) and isinstance(found.get("text"), str):
-                return " ".join(found["text"][:300].split())[:160]
+            text = found.get("text") if isinstance(found, dict) else found
+            if isinstance(text, str):
+                return " ".join(text[:300].split())[:160]
     return ""
 
 
@@ -161,6 +163,23 @@ def _taught(record: Any) -> list[Block]:
     return [solution(**about, problem=problem, states=states, rationales=rationales)]
 
 
+def _conversation(record: Any) -> list[Block]:
+    """With the solution that it is about, where the row has that too."""
+    said = [[str(each["role"]), str(each["content"])] for each in record["messages"]]
+    block = {"type": "fields", "title": "Conversation", "fields": said}
+    about = [_about_row(record)] if record.get("problem") and record.get("steps") else []
+    shown = ("messages", "problem", "steps") if about else ("messages",)
+    rest = {name: value for name, value in record.items() if name not in shown and value is not None}
+    return [*about, block, *([fields(rest, "How")] if rest else [])]
+
+
+def _about_row(record: Mapping[str, Any]) -> Block:
+    notes = ["no value" if value is None else f"value {value:.2f}" for value in record.get("values") or ()]
+    states = record.get("labels") or record.get("verdicts") or ()
+    title, note = str(record.get("id") or ""), str(record.get("grade") or "")
+    return solution(record["steps"], notes, states, problem=record["problem"], title=title, note=note)
+
+
 # --- refinement and search -----------------------------------------------------------------------------------------
 
 
@@ -234,5 +253,6 @@ _SHEETS: dict[Kind, Callable[[Any], list[Block]]] = {
     "valued": _valued,
     "labelled": _labelled,
     "taught": _taught,
+    "conversation": _conversation,
     "other": lambda record: [fields(record)],
 }

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from genprm.answers import same_number
 from genprm.types import NO_ERROR
 
 State = Literal["right", "wrong", "failed", ""]
 """Against what is known to be true: the label, the reference answer; empty where nothing is known."""
-Kind = Literal["critique", "refinement", "search", "sampled", "valued", "labelled", "taught", "other"]
+Kind = Literal["critique", "refinement", "search", "sampled", "valued", "labelled", "taught", "conversation", "other"]
 Facets = tuple[tuple[str, str], ...]
 """Names and values by which rows are filtered; a name may have several values."""
 
@@ -100,17 +101,21 @@ def kind_of(record: Any) -> Kind:
         "sampled": {"attempts", "problem"},
         "labelled": {"attempt", "labeler", "steps"},
         "taught": {"attempt", "teacher", "rationales"},
+        "conversation": {"messages"},
     }
     return next((kind for kind, fields in wanted.items() if fields <= record.keys()), "other")
 
 
 def unwrapped(line: Any) -> tuple[Any, dict[str, Any]]:
-    """The record of a line, and what stands around it: stages of synthesis and some evaluations wrap theirs."""
+    """The record of a line, and what stands around it: stages of synthesis, searches and some evaluations wrap
+    theirs."""
     if isinstance(line, dict):
         if {"key", "record"} <= line.keys():
             return line["record"], {name: line[name] for name in ("key", "error") if line.get(name)}
         if {"arm", "refinement"} <= line.keys():
             return line["refinement"], {"arm": line["arm"]}
+        if {"id", "result"} <= line.keys() and kind_of(line["result"]) == "search":
+            return line["result"], {"key": line["id"]}
     return line, {}
 
 
@@ -185,7 +190,8 @@ def _of_any(record: Any, around: Mapping[str, Any]) -> Summary:
     name = " ".join([id_, *(str(around.get("arm", "")),), *_apart(record)]) if id_ else ""
     state = _state(record, kind)
     brief = ", ".join(value for _, value in found[:2])
-    return Summary(name, id_, id_, state, brief, facets_of(iter([*pairs, *found])))
+    key = str(record.get("solution_id") or id_) if kind == "conversation" else id_
+    return Summary(name, key, id_, state, brief, facets_of(iter([*pairs, *found])))
 
 
 def _id(record: Any, around: Mapping[str, Any]) -> str:
@@ -196,8 +202,9 @@ def _id(record: Any, around: Mapping[str, Any]) -> str:
 
 
 def _apart(record: Any) -> list[str]:
-    """What tells lines with one id apart: which sample of which task it is, by which method and size."""
-    names = ("task", "sample", "method", "size")
+    """What tells lines with one id apart: which sample, state or task it is, by which scorer, method and size; of
+    a dataset in which configuration."""
+    names = ("config", "task", "sample", "number", "scorer", "method", "size")
     return [str(record[name]) for name in names if isinstance(record, dict) and isinstance(record.get(name), str | int)]
 
 
@@ -206,11 +213,17 @@ def _state(record: Any, kind: Kind) -> State:
         return ""
     if str(record.get("outcome")) in ("failed", "engine_error", "policy_failed", "reviewer_failed"):
         return "failed"
-    told = record.get("right", record.get("kept"))
+    told = _found(record) if kind == "search" else record.get("right", record.get("kept"))
     if isinstance(told, bool):
         return "right" if told else "wrong"
     grade = grade_of(record)
     return "" if grade is None else "right" if grade == "right" else "failed" if grade == "failed" else "wrong"
+
+
+def _found(record: Mapping[str, Any]) -> bool | None:
+    """Whether a search came to the answer; None where that is not known."""
+    known = record["problem"].get("answer")
+    return None if known is None else same_number(record.get("answer"), known)
 
 
 def grade_of(record: Mapping[str, Any]) -> str | None:
@@ -262,6 +275,15 @@ def _of_taught(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from trouble_of(str(each.get("outcome")), (c["result"]["status"] for c in each.get("checks", ())))
 
 
+def _of_conversation(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A row of a dataset, or of what is trained on."""
+    if isinstance(record.get("label"), int):
+        yield "first error", place(record["label"])
+    for name in ("grade", "config", "split", "labeler", "teacher", "policy"):
+        if isinstance(record.get(name), str):
+            yield name, record[name]
+
+
 def _of_other(record: Any) -> Iterator[tuple[str, str]]:
     """Whatever is short and no number."""
     for name, value in record.items() if isinstance(record, dict) else ():
@@ -280,6 +302,7 @@ _FACETS: dict[Kind, Any] = {
     "valued": _of_valued,
     "labelled": _of_labelled,
     "taught": _of_taught,
+    "conversation": _of_conversation,
     "critique": _of_other,
     "other": _of_other,
 }
