@@ -45,7 +45,7 @@ from genprm.synth.config import Pipeline, read_pipeline, read_toml
 from genprm.synth.pipeline import run_pipeline
 from genprm.synth.schemes import read_scheme
 from genprm.synth.stage_list import STAGES
-from genprm.synth.stages import Done
+from genprm.synth.stages import records_in
 from genprm.synth.types import Taught, Valued
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -95,11 +95,7 @@ def command(args: argparse.Namespace) -> Work:
 
 def read_experiment(path: Path) -> Experiment:
     """Raises InputError for what cannot be read, or says something that is not known."""
-    try:
-        experiment = msgspec.convert(read_toml(path), Experiment)
-    except msgspec.ValidationError as error:
-        message, _, field = str(error).partition(" - at `$.")
-        raise InputError(message, str(path), field.rstrip("`")) from None
+    experiment = read_toml(path, Experiment)
     if not experiment.schemes:
         raise InputError("there is no scheme of labels", str(path), "schemes")
     for number, scheme in enumerate(experiment.schemes):
@@ -158,21 +154,14 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
 def _sources(folder: Path) -> tuple[list[Source], list[Valued]]:
     """Values and rationales of the same attempts, as far as they can be read; and all values."""
     stages = {stage.name: stage.folder for stage in STAGES}
-    valued = [each for group in _read(folder / stages["values"], tuple[Valued, ...]) for each in group]
+    valued = [each for group in records_in(folder / stages["values"], tuple[Valued, ...]) for each in group]
     by_id = {each.attempt.solution.id: each for each in valued}
     sources = []
-    for taught in _read(folder / stages["rationales"], Taught):
+    for taught in records_in(folder / stages["rationales"], Taught):
         truth = truth_of(taught.attempt)
         if truth is not None:
             sources.append(Source(by_id[taught.attempt.solution.id], taught, truth))
     return sources, valued
-
-
-def _read(folder: Path, type_: Any) -> list[Any]:
-    path = folder / "results.jsonl"
-    with path.open("rb") as lines:
-        done = [records.from_json(line, Done[type_], f"{path}:{n}") for n, line in enumerate(lines, 1)]
-    return [each.record for each in done if each.record is not None]
 
 
 def _summary(valued: Sequence[Valued], found: Mapping[str, int]) -> str:

@@ -262,7 +262,13 @@ def test_a_plan_is_made_before_anything_runs(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize(
     ("plan", "calls"),
-    [("fixed:64", 96 * 8 * 64), ("fixed:4+binary", 96 * 4 * 4), ("paper", 96 * 8 * 64), ("adaptive:0.9", 96 * 8 * 12)],
+    [
+        ("fixed:64", 96 * 8 * 64),
+        ("fixed:4+binary", 96 * 4 * 4),
+        ("paper", 96 * 8 * 64),
+        ("adaptive:0.9", 96 * 8 * 12),
+        ("adaptive:0.9:4", 96 * 8 * 4),
+    ],
 )
 def test_a_plan_knows_the_rules_for_k(tmp_path: Path, plan: str, calls: int) -> None:
     values = f'[values]\nengine = "elsewhere"\nplan = "{plan}"\n'
@@ -276,11 +282,14 @@ def test_a_plan_knows_the_budget_and_what_values_have_cost(tmp_path: Path) -> No
     values = '[values]\nengine = "elsewhere"\nplan = "fixed:64"\nbudget = 10\n'
     pipeline = read_pipeline(write(tmp_path, toml=TOML + values))
     assert make_plan(pipeline, tmp_path / "out").costs[1].calls == 96 * 10
-    report = {"solutions": 4, "seconds": 1.0, "cost": {"calls": 12, "completion_tokens": 240}}
+    # Of a stage that was killed and gone on with: what it cost is of all processes, its seconds are of the last one.
+    cost = {"calls": 12, "completion_tokens": 240, "tokens_per_s": 48.0}
+    report = {"solutions": 4, "seconds": 1.0, "cost": cost}
     (tmp_path / "out" / "2-values").mkdir(parents=True)
     (tmp_path / "out" / "2-values" / "report.json").write_text(json.dumps(report))
     measured = make_plan(pipeline, tmp_path / "out").costs[1]
     assert (measured.calls, measured.tokens) == (96 * 3, 96 * 3 * 20)
+    assert measured.seconds == pytest.approx(96 * 3 * 20 / 48)
 
 
 # --- what is on disk, and does not fit -----------------------------------------------------------------------------
