@@ -68,7 +68,7 @@ class SolutionsOf(Section, frozen=True):
     split: str | None = None
     limit: _Positive | None = None
     fields: dict[str, str] = {}
-    strategies: tuple[Strategy, ...] = (Strategy(),)
+    strategies: Annotated[tuple[Strategy, ...], msgspec.Meta(min_length=1)] = (Strategy(),)
     rounds: Rounds = Rounds()
     max_tokens: _Positive = 1024
     both: bool = True

@@ -196,6 +196,11 @@ def write(folder: Path, delay_s: float = 0.0, toml: str = TOML) -> Path:
         (('engine = "policy"', 'existing = "x.jsonl"'), "one of both"),
         (('engine = "policy"', 'strategies = [{{temperature = -1}}]\nengine = "policy"'), "solutions.strategies[0]"),
         (('engine = "policy"', 'strategies = [{{prompt = "x"}}]\nengine = "policy"'), "unknown prompt 'x'"),
+        (('engine = "policy"', 'strategies = []\nengine = "policy"'), "field solutions.strategies: Expected `array`"),
+        (
+            ('engine = "policy"', 'strategies = [{{kind = "beam", width = 0}}]\nengine = "policy"'),
+            "field solutions.strategies[0]: a beam needs a width",
+        ),
         (("seed = 3", "seed = "), "is not TOML"),
     ],
 )
