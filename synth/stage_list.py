@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from genprm.api import require_started
 from genprm.problems import Posed
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
@@ -134,6 +135,7 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
     async with shop.opened(stage, seams=True) as opened, Sandbox() as sandbox:
         engine = opened.engine
         assert engine is not None
+        await require_started(sandbox)
 
         async def work(attempt: Attempt) -> Taught:
             return _untimed(await teach(attempt, engine, sandbox, teaching))

@@ -16,6 +16,8 @@ from genprm.cli import main
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import EngineLost, InputError
 from genprm.runs import Run
+from genprm.sandbox import Sandbox
+from genprm.synth import stage_list
 from genprm.synth.config import read_pipeline
 from genprm.synth.ledger import Recorded
 from genprm.synth.plan import make_plan
@@ -427,6 +429,21 @@ engine = "world:teacher"
 [export]
 options = { shares = { train = 1.0 } }
 """
+
+
+@pytest.mark.slow
+def test_without_a_sandbox_no_solution_is_taught_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "p.toml", tmp_path / "out"
+    path.write_text(WHOLE.replace("0-10", "0-3"))
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_list, "Sandbox", lambda: Sandbox(preload=("no_such_module",)))
+        assert main(["synth", "run", str(path), "-o", str(out)]) == 2
+    assert "no_such_module" in capsys.readouterr().err
+    assert (out / "5-rationales" / "results.jsonl").read_bytes() == b""
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+    assert (out / "7-export" / "report.json").exists()
 
 
 def produced(folder: Path) -> dict[str, bytes]:
