@@ -4,6 +4,7 @@ colour. Needs matplotlib (extra ``plot``)."""
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -141,7 +142,7 @@ def throughput(report: BenchReport) -> Figure | None:
     return figure
 
 
-def _named(axes: Axes, x: str, y: str, grid: str = "y") -> None:
+def _named(axes: Axes, x: str, y: str, grid: Literal["x", "y"] = "y") -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     bare(axes, grid)

@@ -47,7 +47,7 @@ from genprm.synth.pipeline import run_pipeline
 from genprm.synth.schemes import read_scheme
 from genprm.synth.stage_items import Values, id_of
 from genprm.synth.stage_list import STAGES
-from genprm.synth.stages import read_done
+from genprm.synth.stages import records_in
 from genprm.synth.types import Taught, Valued
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -97,11 +97,7 @@ def command(args: argparse.Namespace) -> Work:
 
 def read_experiment(path: Path) -> Experiment:
     """Raises InputError for what cannot be read, or says something that is not known."""
-    try:
-        experiment = msgspec.convert(read_toml(path), Experiment)
-    except msgspec.ValidationError as error:
-        message, _, field = str(error).partition(" - at `$.")
-        raise InputError(message, str(path), field.rstrip("`")) from None
+    experiment = read_toml(path, Experiment)
     if not experiment.schemes:
         raise InputError("there is no scheme of labels", str(path), "schemes")
     for number, scheme in enumerate(experiment.schemes):
@@ -158,9 +154,9 @@ async def _command(experiment: Experiment, pipeline: Pipeline, folder: Path, *, 
 def _made(folder: Path) -> tuple[list[Source], list[Valued], list[Truth]]:
     """What arms choose from; and the values of all attempts in the world's language, with what is true of them."""
     stages = {stage.name: folder / stage.folder for stage in STAGES}
-    valued = [each for values in read_done(stages["values"], Values) for each in values]
+    valued = [each for values in records_in(stages["values"], Values) for each in values]
     told = {id_of(each.attempt): (each, truth) for each in valued if (truth := truth_of(each.attempt)) is not None}
-    taught = read_done(stages["rationales"], Taught)
+    taught = records_in(stages["rationales"], Taught)
     sources = [Source(told[name][0], each, told[name][1]) for each in taught if (name := id_of(each.attempt)) in told]
     return sources, [each for each, _ in told.values()], [truth for _, truth in told.values()]
 

@@ -277,9 +277,7 @@ def _die_with_parent() -> None:
 
 def _hits(run: Path) -> Hits:
     found: Hits = {}
-    with (run / "results.jsonl").open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            critique = records.from_json(line, Critique, f"{run}/results.jsonl:{number}")
-            gold = critique.solution.first_error
-            found[key(critique.solution)] = (gold != NO_ERROR, critique.first_error == gold, critique.outcome == "ok")
+    for critique in records.read_lines(run / "results.jsonl", Critique):
+        gold = critique.solution.first_error
+        found[key(critique.solution)] = (gold != NO_ERROR, critique.first_error == gold, critique.outcome == "ok")
     return found

@@ -86,7 +86,7 @@ async def open_critic(
         )
         critic = Critic(opened, sandbox, asked, method, concurrency=concurrency)
         if asked.executes:
-            await _started(sandbox)
+            await require_started(sandbox, " (on the command line: --sandbox-level process)")
         yield critic
 
 
@@ -113,9 +113,13 @@ def require_spoken(engine: Engine, protocol: CritiqueProtocol) -> None:
         raise ConfigError(f"engine {engine.name} follows the protocol {spoken}, not {protocol.name}")
 
 
-async def _started(sandbox: Sandbox) -> None:
-    """Start now, so that a machine without isolation is an error at once and not a failure of every check."""
+async def require_started(sandbox: Sandbox, advice: str = "") -> None:
+    """Start now, so that a machine without isolation is an error at once and not a failure of every check.
+
+    Raises:
+        ConfigError: it cannot be had; ends in ``advice``.
+    """
     try:
         await sandbox.start()
     except SandboxError as error:
-        raise ConfigError(f"{error} (on the command line: --sandbox-level process)") from error
+        raise ConfigError(f"{error}{advice}") from error

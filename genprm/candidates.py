@@ -94,8 +94,7 @@ def _listed(row: Row, items: Sequence[Any]) -> Iterator[Row]:
 
 
 def _reference(row: Row) -> str | None:
-    value = next((row.values[name] for name in _REFERENCE if row.values.get(name) is not None), None)
-    return _said(row, value, "answer")
+    return _said(row, row.first(*_REFERENCE), "answer")
 
 
 def _said(row: Row, value: Any, field: str) -> str | None:

@@ -59,12 +59,12 @@ def posed(row: Row, otherwise: str, source: str = "", names: Names = NAMES) -> P
     text = row.text(*names["problem"])
     if not text or not text.strip():
         raise row.error("there is no text of the problem", names["problem"][0])
-    return Posed(name_of(row, names) or otherwise, Problem(text, _reference(row, names)), source)
+    return Posed(_name_of(row, names) or otherwise, Problem(text, _reference(row, names)), source)
 
 
-def name_of(row: Row, names: Names = NAMES) -> str | None:
+def _name_of(row: Row, names: Names) -> str | None:
     """The id of a row: text, or a number."""
-    given = next((row.values[name] for name in names["id"] if row.values.get(name) is not None), None)
+    given = row.first(*names["id"])
     return None if given is None else str(given)
 
 
@@ -79,7 +79,7 @@ def require_distinct(found: Sequence[Posed], source: str) -> None:
 
 def _reference(row: Row, names: Names) -> str | None:
     for field in ("answer", "solution"):
-        given = next((row.values[name] for name in names[field] if row.values.get(name) is not None), None)
+        given = row.first(*names[field])
         if isinstance(given, int | float) and not isinstance(given, bool):
             return str(given)
         text = row.text(*names[field])

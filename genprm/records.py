@@ -1,5 +1,7 @@
 """The nouns as JSON, and back, without loss. ``docs/results.md`` describes the files that are made of them."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,10 +29,22 @@ def from_json(line: bytes | str, type_: type[T], where: str = "") -> T:
     try:
         return msgspec.json.decode(line, type=type_)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise InputError(message, where, path.strip("`.")) from None
+        raise misfit(error, where) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", where) from None
+
+
+def misfit(error: msgspec.ValidationError, where: str) -> InputError:
+    """What msgspec says of a value that is no such record, with the path of its field."""
+    message, _, path = str(error).partition(" - at `$")
+    return InputError(message, where, path.strip("`."))
+
+
+def read_lines(path: Path, type_: type[T]) -> Iterator[T]:
+    """The records of a file, one a line. Raises InputError for the first line that is none."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            yield from_json(line, type_, f"{path}:{number}")
 
 
 def schema() -> dict[str, Any]:

@@ -33,6 +33,10 @@ class Row:
     def error(self, message: str, field: str = "") -> InputError:
         return InputError(message, self.where, field)
 
+    def first(self, *names: str) -> Any:
+        """The first of these fields that is there and not null, whatever it is; else None."""
+        return next((self.values[name] for name in names if self.values.get(name) is not None), None)
+
     def text(self, *names: str) -> str | None:
         """The first of these fields that is there and not null. Raises InputError where it is not text."""
         return self._typed(str, "text", *names)

@@ -9,6 +9,7 @@ line are not paid for twice. A folder belongs to one process at a time, and to o
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import platform
@@ -85,9 +86,7 @@ class Run:
 
     def read(self, type_: type[T]) -> Iterator[T]:
         """The lines so far, in their order. An item that was judged again has several: the last one counts."""
-        with self.results.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield records.from_json(line, type_, f"{self.results}:{number}")
+        return records.read_lines(self.results, type_)
 
     def write_report(self, report: Any) -> Path:
         path = self.folder / "report.json"
@@ -154,7 +153,9 @@ def config_of_program() -> dict[str, str]:
     return {"genprm": metadata.version("genprm"), "code": _code_digest()}
 
 
+@functools.cache
 def _code_digest() -> str:
+    """Of the files as they are when it is first asked for: what comes after that is not what runs."""
     state = hashlib.blake2b(digest_size=8)
     package = Path(__file__).parent
     for folder in (package, *(Path(child) for child in os.scandir(package) if child.is_symlink())):

@@ -10,6 +10,8 @@ import msgspec
 
 from genprm.engines.base import require_sound
 from genprm.errors import ConfigError, InputError
+from genprm.records import misfit
+from genprm.rows import read_text
 from genprm.synth.consensus import Mode, Unsure
 from genprm.synth.conversations import Code, Verdicts
 from genprm.synth.export import ExportOptions
@@ -66,7 +68,7 @@ class SolutionsOf(Section, frozen=True):
     split: str | None = None
     limit: _Positive | None = None
     fields: dict[str, str] = {}
-    strategies: tuple[Strategy, ...] = (Strategy(),)
+    strategies: Annotated[tuple[Strategy, ...], msgspec.Meta(min_length=1)] = (Strategy(),)
     rounds: Rounds = Rounds()
     max_tokens: _Positive = 1024
     both: bool = True
@@ -222,24 +224,20 @@ def read_pipeline(path: Path) -> Pipeline:
     Raises:
         InputError: it cannot be read, or says something that is not known; names the file and the field.
     """
-    try:
-        pipeline = msgspec.convert(read_toml(path), Pipeline)
-    except msgspec.ValidationError as error:
-        message, _, field = str(error).partition(" - at `$.")
-        raise InputError(message, str(path), field.rstrip("`")) from None
+    pipeline = read_toml(path, Pipeline)
     _require_sound(pipeline, str(path))
     _require_known(pipeline, str(path))
     return pipeline
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Raises InputError for a file that is not there, or is no TOML."""
+def read_toml(path: Path, type_: type[T]) -> T:
+    """Raises InputError for a file that is not there, is no TOML, or says something that is not known."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", str(path)) from None
+        return msgspec.convert(tomllib.loads(read_text(path)), type_)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML: {error}", str(path)) from None
+    except msgspec.ValidationError as error:
+        raise misfit(error, str(path)) from None
 
 
 def options_of(given: Mapping[str, Any], type_: type[T], where: str, field: str, **own: Any) -> T:

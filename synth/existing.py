@@ -8,12 +8,11 @@ of solutions. Rows of the same problem come together.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from genprm.errors import InputError
-from genprm.problems import Posed, posed
+from genprm.problems import Posed, posed, require_distinct
 from genprm.rows import Row, describe
 from genprm.splitting import split_steps
 from genprm.synth.grading import Grader
-from genprm.synth.problems import Fields, names_of, read_source
+from genprm.synth.problems import Fields, names_of, placed_rows
 from genprm.synth.sampling import Found, Sampled, gathered
 
 
@@ -48,8 +47,8 @@ def read_existing(
         MissingExtra: Parquet or a dataset without the extra ``data``.
     """
     found: dict[str, Existing] = {}
-    for row, name, part in _rows(source, split):
-        names = names_of(fields, source)
+    names = names_of(fields, source)
+    for row, name, part in placed_rows(source, split):
         one = posed(row, name, part, names)
         if one.problem.answer is None:
             raise row.error("there is no reference answer", names["answer"][0])
@@ -57,8 +56,7 @@ def read_existing(
             break
         before = found.setdefault(one.problem.text, Existing(one, ()))
         found[one.problem.text] = replace(before, solutions=(*before.solutions, *_solutions(row, names)))
-    if len({one.id for one in found.values()}) < len(found):
-        raise InputError("two problems have the same id", source, "id")
+    require_distinct([one.posed for one in found.values()], source)
     return list(found.values())
 
 
@@ -70,12 +68,6 @@ async def grade_existing(existing: Existing, grader: Grader) -> Sampled:
         how = {"imported": existing.posed.source}
         found.append(Found(str(number), one.text, one.steps, grade, answer, how, generator=one.generator))
     return gathered(existing.posed, found, len(found))
-
-
-def _rows(source: str, split: str | None) -> Iterator[tuple[Row, str, str]]:
-    for part, rows in read_source(source, split):
-        for number, row in enumerate(rows):
-            yield row, f"{part}-{number}", part
 
 
 def _solutions(row: Row, names: Mapping[str, Sequence[str]]) -> Iterator[Written]:

@@ -1,7 +1,5 @@
 """A solution's final answer against the reference."""
 
-from collections.abc import Sequence
-
 from genprm.answers import final_answer
 from genprm.comparing import Comparer, Likeness
 from genprm.synth.types import Grade
@@ -31,10 +29,6 @@ class Grader:
         if answer is None:
             return ("cut_off" if finish == "length" else "no_answer"), None
         return _GRADES[await self._comparer.compare(answer, reference)], answer
-
-    async def equivalent_groups(self, answers: Sequence[str | None]) -> list[int]:
-        """See :meth:`~genprm.comparing.Comparer.equivalent_groups`."""
-        return await self._comparer.equivalent_groups(answers)
 
     async def close(self) -> None:
         """Ends the workers. Safe to call twice."""

@@ -22,14 +22,15 @@ import msgspec
 from genprm import records
 from genprm.engines import open_engine
 from genprm.errors import ConfigError
-from genprm.runs import Run, config_of_program, require_fitting
+from genprm.runs import Config, Run, config_of_program, require_fitting
 from genprm.synth.config import EngineOf, Pipeline
 from genprm.synth.fingerprints import digest_of, digests_of
 from genprm.synth.grading import Grader
 from genprm.synth.ledger import Recorded
-from genprm.synth.stages import Prices, costs, read_done
+from genprm.synth.stages import Done, Prices, costs, records_in, run_stage
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 OPTIONAL = ("prover", "labelers", "quality", "consensus")
 """Stages that others read where the pipeline has them, and do without where it has not."""
 Counts = dict[str, Any]
@@ -55,49 +56,86 @@ class Stage:
 class Opened:
     """What a stage works with."""
 
+    name: str
     run: Run
     engine: Recorded | None
     prices: Prices
+    retry_failed: bool
+
+    async def work_on(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Item], Awaitable[T]],
+        type_: type[T],
+        *,
+        key: Callable[[Item], str],
+        at_once: int = 256,
+    ) -> list[Done[T]]:
+        """See :func:`~genprm.synth.stages.run_stage`."""
+        return await run_stage(
+            self.name,
+            items,
+            work,
+            self.run,
+            type_,
+            key=key,
+            engine=self.engine,
+            prices=self.prices,
+            at_once=at_once,
+            retry_failed=self.retry_failed,
+        )
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """For a report."""
+        return costs(self.engine, self.prices) if self.engine else {}
 
 
 class Shop:
-    """Where the stages of one pipeline are worked on."""
+    """Where the stages of one pipeline are worked on, each after those that it reads."""
 
-    def __init__(self, folder: Path, pipeline: Pipeline, grader: Grader, *, retry_failed: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pipeline: Pipeline,
+        stages: Sequence[Stage],
+        grader: Grader,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self.folder = folder
         self.pipeline = pipeline
         self.grader = grader
-        self.retry_failed = retry_failed
-        self._stages: Mapping[str, Stage] = {}
+        self._retry_failed = retry_failed
+        self._stages = {stage.name: stage for stage in stages}
+        self._configs: dict[str, Config] = {}
 
-    async def make(self, stage: Stage, stages: Mapping[str, Stage]) -> Report:
+    async def make(self, stage: Stage) -> Report:
         """Run a stage to its end, or find that it is done; its report.
 
         Raises:
             ConfigError: it was begun with other options or on other data, or what it reads is not there yet.
         """
-        self._stages = stages
         for name in stage.reads:
-            if self._in(name):
-                self._require_made(stages[name], stages, stage)
-        path = self.folder / stage.folder / "report.json"
-        if path.exists() and not self.retry_failed:
-            require_fitting(path.parent, config_of(self.folder, self.pipeline, stage, stages), "-o")
-            return self.report(stage.name) or {}
-        return await self._made(stage, stages)
+            if has_section(self.pipeline, name):
+                self._require_made(self._stages[name], stage)
+        report = self.report(stage.name)
+        if report is not None and not self._retry_failed:
+            require_fitting(self.folder / stage.folder, self._config(stage), "-o")
+            return report
+        return await self._made(stage)
 
-    def _require_made(self, needed: Stage, stages: Mapping[str, Stage], stage: Stage) -> None:
+    def _require_made(self, needed: Stage, stage: Stage) -> None:
         """Also by the options that the file has now: a stage that is run alone would else go on from other ones."""
-        if not self.has(needed):
+        if not (self.folder / needed.folder / "report.json").exists():
             raise ConfigError(f"stage {stage.name} needs the results of {needed.name}: run that stage first")
-        require_fitting(self.folder / needed.folder, config_of(self.folder, self.pipeline, needed, stages), "-o")
+        require_fitting(self.folder / needed.folder, self._config(needed), "-o")
 
-    async def _made(self, stage: Stage, stages: Mapping[str, Stage]) -> Report:
+    async def _made(self, stage: Stage) -> Report:
         began = perf_counter()
         counts = await stage.work(self, stage)
         report = {"stage": stage.name, **counts, "seconds": round(perf_counter() - began, 3)}
-        config = config_of(self.folder, self.pipeline, stage, stages)
-        with Run(self.folder / stage.folder, config, option="-o") as run:
+        with Run(self.folder / stage.folder, self._config(stage), option="-o") as run:
             run.write_report(report)
         return report
 
@@ -105,30 +143,29 @@ class Shop:
     async def opened(self, stage: Stage, *, seams: bool = False) -> AsyncIterator[Opened]:
         """The folder of a stage, and its engine around a ledger there."""
         chosen = engine_of(self.pipeline, stage)
-        config = config_of(self.folder, self.pipeline, stage, self._stages)
         async with AsyncExitStack() as stack:
-            run = stack.enter_context(Run(self.folder / stage.folder, config, option="-o"))
+            run = stack.enter_context(Run(self.folder / stage.folder, self._config(stage), option="-o"))
             engine = None
             if chosen is not None:
                 engine = await stack.enter_async_context(recorded(chosen, run.folder / "calls.jsonl", seams=seams))
-            yield Opened(run, engine, prices_of(chosen))
+            yield Opened(stage.name, run, engine, prices_of(chosen), self._retry_failed)
 
     def read(self, stage: str, type_: type[T]) -> list[T]:
-        """The records of a stage that is done, without those of items that failed."""
-        return read_done(self.folder / self._stages[stage].folder, type_)
-
-    def has(self, stage: Stage) -> bool:
-        return (self.folder / stage.folder / "report.json").exists()
+        """See :func:`~genprm.synth.stages.records_in`."""
+        return records_in(self.folder / self._stages[stage].folder, type_)
 
     def report(self, stage: str) -> dict[str, Any] | None:
         """What a stage that is done reported; None for one that is not, or that the pipeline has not."""
-        if not self._in(stage):
-            return None
         path = self.folder / self._stages[stage].folder / "report.json"
-        return records.from_json(path.read_bytes(), dict[str, Any], str(path)) if path.exists() else None
+        if not has_section(self.pipeline, stage) or not path.exists():
+            return None
+        return records.from_json(path.read_bytes(), dict[str, Any], str(path))
 
-    def _in(self, name: str) -> bool:
-        return getattr(self.pipeline, name) is not None
+    def _config(self, stage: Stage) -> Config:
+        """Made once, when those before it are done: it reads all of their results."""
+        if stage.name not in self._configs:
+            self._configs[stage.name] = config_of(self.folder, self.pipeline, stage, self._stages)
+        return self._configs[stage.name]
 
 
 @asynccontextmanager
@@ -143,13 +180,13 @@ async def recorded(chosen: EngineOf, path: Path, *, seams: bool = False) -> Asyn
             await engine.close()
 
 
-def config_of(folder: Path, pipeline: Pipeline, stage: Stage, stages: Mapping[str, Stage]) -> dict[str, Any]:
+def config_of(folder: Path, pipeline: Pipeline, stage: Stage, stages: Mapping[str, Stage]) -> Config:
     """All that the results of a stage depend on.
 
     Raises:
         InputError: the results of a stage before it, or a file that it reads, are not there.
     """
-    before = [stages[name] for name in stage.reads if getattr(pipeline, name) is not None]
+    before = [stages[name] for name in stage.reads if has_section(pipeline, name)]
     made = {one.name: digest_of(folder / one.folder / "results.jsonl") for one in before}
     return {
         "stage": stage.name,
@@ -161,6 +198,11 @@ def config_of(folder: Path, pipeline: Pipeline, stage: Stage, stages: Mapping[st
         "data": made | digests_of(_sources(pipeline, stage)),
         **config_of_program(),
     }
+
+
+def has_section(pipeline: Pipeline, stage: str) -> bool:
+    """Whether a stage is part of the pipeline."""
+    return getattr(pipeline, stage) is not None
 
 
 def engine_of(pipeline: Pipeline, stage: Stage) -> EngineOf | None:
@@ -184,11 +226,6 @@ def _sources(pipeline: Pipeline, stage: Stage) -> list[str]:
 
 def prices_of(engine: EngineOf | None) -> Prices:
     return Prices(engine.price_in, engine.price_out) if engine else Prices()
-
-
-def cost_of(opened: Opened) -> dict[str, float]:
-    """For a report."""
-    return costs(opened.engine.total, opened.prices) if opened.engine else {}
 
 
 def _config_of_engines(pipeline: Pipeline, stage: Stage) -> dict[str, Any] | None:
@@ -215,13 +252,12 @@ async def run_pipeline(
         ConfigError: a stage that there is not, or that does not fit what is in the folder.
         EngineLost, WriteError: the same call goes on from there.
     """
-    named = {stage.name: stage for stage in stages}
     grader = Grader(pipeline.grading.workers, pipeline.grading.limit_s)
-    shop = Shop(folder, pipeline, grader, retry_failed=retry_failed)
+    shop = Shop(folder, pipeline, stages, grader, retry_failed=retry_failed)
     reports = []
     try:
         for stage in chosen_stages(pipeline, stages, only):
-            report = await shop.make(stage, named)
+            report = await shop.make(stage)
             print(f"{stage.folder}: {summary(report)}", file=sys.stderr, flush=True)
             reports.append(report)
     finally:
@@ -236,12 +272,11 @@ def chosen_stages(pipeline: Pipeline, stages: Sequence[Stage], only: str | None 
         ConfigError: there is no such stage, or no section for it.
     """
     wanted = [stage for stage in stages if stage.name == only or only is None]
-    present = [stage for stage in wanted if getattr(pipeline, stage.name) is not None]
+    present = [stage for stage in wanted if has_section(pipeline, stage.name)]
     if only is not None and not present:
         raise ConfigError(f"the pipeline has no section [{only}]")
-    sections = {stage.name for stage in stages if getattr(pipeline, stage.name) is not None}
     for stage in present:
-        if lacking := [name for name in stage.reads if name not in sections and name not in OPTIONAL]:
+        if lacking := [name for name in stage.reads if not has_section(pipeline, name) and name not in OPTIONAL]:
             raise ConfigError(f"stage {stage.name} needs a section [{lacking[0]}]")
     return present
 

@@ -4,6 +4,7 @@ What stages that are done have measured is taken from their reports; else what `
 to be one.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from rich.table import Table
 from genprm import records
 from genprm.synth.config import EngineOf, LabelersOf, Pipeline, ValuesOf
 from genprm.synth.existing import read_existing
+from genprm.synth.pipeline import prices_of
+from genprm.synth.plans import Plan as ValuePlan
+from genprm.synth.plans import read_plan
 from genprm.synth.problems import read_problems
 from genprm.synth.prompts import template
 from genprm.synth.sampling import Rounds, Strategy
@@ -110,15 +114,17 @@ class _Planner:
             existing = read_existing(options.existing, split=options.split, limit=options.limit, fields=options.fields)
             self._add("solutions", len(existing), None, 0, 0, 0)
             return sum(len(one.solutions) for one in existing)
-        n_problems, chars = self._problems()
+        n_problems, chars = self._problems
         draws = self._draws(options.rounds)
         each = [_calls_and_prompts(one, chars, self._steps, self._tokens) for one in options.strategies]
         calls, prompts, written = (sum(column) / len(each) for column in zip(*each, strict=True))
         n = n_problems * draws
         self._add("solutions", n_problems, options.engine, n * calls, n * prompts, n * written)
-        return self._going_on(n)
+        return self._going_on(n, draws)
 
+    @functools.cached_property
     def _problems(self) -> tuple[int, float]:
+        """How many, and their mean length in characters."""
         source = self._pipeline.problems
         assert source is not None  # the reader of the file saw to it
         posed = read_problems(source.source, split=source.split, limit=source.limit, fields=source.fields).posed
@@ -136,13 +142,13 @@ class _Planner:
         self._said.append(f"{middle:g} draws of a problem (a guess: two rounds; at most {rounds.cap})")
         return middle
 
-    def _going_on(self, n: float) -> float:
+    def _going_on(self, n: float, draws: float) -> float:
         report = self._reports.get("solutions")
         if report:
             return float(report["solutions"])
         keep = self._pipeline.solutions.rounds.keep
         self._said.append("every solution goes on (a guess: fewer where a problem has right or wrong ones only)")
-        return n if not keep else min(n, 2 * keep * n / max(self._draws(self._pipeline.solutions.rounds), 1))
+        return n if not keep else min(n, 2 * keep * n / max(draws, 1))
 
     def _values(self, stage: str, n: float, options: ValuesOf) -> None:
         each, left = self._measured_completions(stage) or self._guessed_completions(options)
@@ -177,8 +183,9 @@ class _Planner:
         return each, left
 
     def _guessed_completions(self, options: ValuesOf) -> tuple[float, float]:
-        prefixes, how = self._searched(options.plan)
-        k = self._completions(options.plan)
+        plan = read_plan(options.plan)
+        prefixes, how = self._searched(plan)
+        k = self._completions(plan)
         # From the middle of a solution on the mean, whichever prefixes are completed.
         left = self._tokens / 2
         self._said.append(
@@ -189,24 +196,24 @@ class _Planner:
             return float(options.budget), left
         return prefixes * k, left
 
-    def _searched(self, plan: str) -> tuple[float, str]:
-        if "binary" in plan:
+    def _searched(self, plan: ValuePlan) -> tuple[float, str]:
+        if plan.binary:
             return math.ceil(math.log2(max(self._steps, 2))) + 1, "by halves"
         return self._steps, "all but the last, and the bare problem"
 
-    def _completions(self, plan: str) -> float:
-        kind, _, rest = plan.partition("+")[0].partition(":")
-        if kind == "fixed" and rest.isdigit():
-            return float(rest)
-        if kind == "paper":
+    def _completions(self, plan: ValuePlan) -> float:
+        if plan.kind == "fixed":
+            return plan.k
+        if plan.kind == "paper":
             self._said.append(f"{_PAPER_K:g} completions, the middle of 32, 64, 128 by the problem's Pass@1")
             return _PAPER_K
-        self._said.append(f"{_ADAPTIVE_K:g} completions until a label is settled (a guess)")
-        return _ADAPTIVE_K
+        k = min(_ADAPTIVE_K, plan.k)
+        self._said.append(f"{k:g} completions until a label is settled (a guess)")
+        return k
 
     def _problem_tokens(self) -> float:
         chars = self._reports.get("solutions", {}).get("mean_problem_chars")
-        return (chars or (self._problems()[1] if self._pipeline.problems else 400.0)) / _CHARS
+        return (chars or (self._problems[1] if self._pipeline.problems else 400.0)) / _CHARS
 
     def _rationales(self, n: float) -> None:
         options = self._pipeline.rationales
@@ -227,13 +234,12 @@ class _Planner:
         cost = Cost(stage, items, calls, prompt_tokens, tokens)
         if engine is not None:
             chosen = self._pipeline.engine(engine)
-            cost = replace(cost, seconds=self._seconds(stage, engine, chosen, tokens), money=_money(chosen, cost))
+            money = prices_of(chosen).cost(prompt_tokens, tokens)
+            cost = replace(cost, seconds=self._seconds(stage, engine, chosen, tokens), money=money)
         self._costs.append(cost)
 
     def _seconds(self, stage: str, name: str, engine: EngineOf, tokens: float) -> float | None:
-        report = self._reports.get(stage, {})
-        measured = report.get("cost", {}).get("completion_tokens", 0) / max(report.get("seconds", 0), 1e-3)
-        speed = engine.tokens_per_s or measured
+        speed = engine.tokens_per_s or self._reports.get(stage, {}).get("cost", {}).get("tokens_per_s")
         if speed:
             self._said.append(f"{name}: {speed:.0f} tokens/s ({'as given' if engine.tokens_per_s else 'measured'})")
             return tokens / speed
@@ -249,10 +255,6 @@ def _calls_and_prompts(one: Strategy, chars: float, steps: float, tokens: float)
     depth = min(steps, one.max_steps)
     calls = one.branching * (1 + one.width * (depth - 1))
     return calls, calls * (prompt + tokens / 2), calls * tokens / steps
-
-
-def _money(engine: EngineOf, cost: Cost) -> float:
-    return (cost.prompt_tokens * engine.price_in + cost.tokens * engine.price_out) / 1e6
 
 
 def _read(path: Path) -> Mapping[str, Any]:

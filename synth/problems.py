@@ -7,7 +7,7 @@ A row is read as by :func:`genprm.problems.posed`; other names of its fields are
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -46,10 +46,10 @@ def read_problems(
         MissingExtra: Parquet or a dataset without the extra ``data``.
     """
     names = names_of(fields, source)
-    posed = _world(source) if source.startswith("world:") else _of_rows(source, split, names)
+    rows = (posed(row, name, part, names) for row, name, part in placed_rows(source, split))
     first: dict[str, Posed] = {}
     repeated = unanswered = 0
-    for one in posed:
+    for one in _world(source) if source.startswith("world:") else rows:
         if len(first) == limit:
             break
         unanswered += one.problem.answer is None
@@ -69,7 +69,14 @@ def names_of(fields: Fields | None, source: str) -> dict[str, tuple[str, ...]]:
     return {field: (fields[field],) if fields and field in fields else names for field, names in _NAMES.items()}
 
 
-def read_source(source: str, split: str | None = None) -> list[tuple[str, list[Row]]]:
+def placed_rows(source: str, split: str | None = None) -> Iterator[tuple[Row, str, str]]:
+    """The rows of a file, a folder or a dataset, each with a name by its place, and its part."""
+    for part, rows in _read_source(source, split):
+        for number, row in enumerate(rows):
+            yield row, f"{part}-{number}", part
+
+
+def _read_source(source: str, split: str | None) -> list[tuple[str, list[Row]]]:
     """The rows of a file, a folder or a dataset, by part."""
     path = Path(source)
     if path.is_dir():
@@ -94,9 +101,3 @@ def _world(source: str) -> Iterator[Posed]:
     start = int(asked["start"])
     for made in examples(cast(Split, asked["split"]), int(asked["stop"]) - start, start, level):
         yield Posed(made.solution.id, made.solution.problem, "world")
-
-
-def _of_rows(source: str, split: str | None, names: Mapping[str, Sequence[str]]) -> Iterator[Posed]:
-    for part, rows in read_source(source, split):
-        for number, row in enumerate(rows):
-            yield posed(row, f"{part}-{number}", part, names)

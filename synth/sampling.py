@@ -33,6 +33,13 @@ class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     branching: int = 4
     max_steps: int = 32
 
+    def __post_init__(self) -> None:
+        self.beam()
+
+    def beam(self) -> Beam | None:
+        """Raises ConfigError for one that finds nothing."""
+        return Beam(self.width, self.branching, self.max_steps) if self.kind == "beam" else None
+
 
 class Rounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a problem is tried: ``first`` draws, then ``growth`` times as many, and so on up to ``cap`` in all,
@@ -119,17 +126,16 @@ class Solver:
             drawn = await gather(*(self._draw(posed, k) for k in range(draws, draws + size)))
             draws += size
             found += itertools.chain.from_iterable(drawn)
-            if not self._wanting(found):
+            if not self._wanting(gathered(posed, found, draws)):
                 break
         return gathered(posed, found, draws, self._rounds.keep)
 
     async def _draw(self, posed: Posed, k: int) -> "list[Found]":
         return await self._drawers[k % len(self._drawers)].draw(posed, k)
 
-    def _wanting(self, found: "Sequence[Found]") -> bool:
-        kept = gathered(Posed("", Problem("")), found, 0).attempts
-        right = sum(attempt.right for attempt in kept)
-        return right < self._rounds.right or len(kept) - right < self._rounds.wrong
+    def _wanting(self, sampled: Sampled) -> bool:
+        right = sum(attempt.right for attempt in sampled.attempts)
+        return right < self._rounds.right or len(sampled.attempts) - right < self._rounds.wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,7 @@ class _Drawer:
     """Draws by one strategy."""
 
     def __init__(self, engine: Engine, grader: Grader, strategy: Strategy, max_tokens: int, seed: int) -> None:
-        self._beam = Beam(strategy.width, strategy.branching, strategy.max_steps) if strategy.kind == "beam" else None
+        self._beam = strategy.beam()
         self._strategy = strategy
         # Strategies that ask alike would otherwise throw the same dice.
         self._completer = Completer(

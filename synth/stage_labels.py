@@ -13,7 +13,7 @@ from genprm.synth.labels import cut
 from genprm.synth.pipeline import Counts, Shop, Stage
 from genprm.synth.schemes import read_cut
 from genprm.synth.stage_items import Values, attempts_in, id_of
-from genprm.synth.stages import Done, costs, run_stage
+from genprm.synth.stages import Done, costs
 from genprm.synth.types import Attempt, Label, Labelled, StepLabel, Valued
 from genprm.synth.working_labelers import Working, at_work
 
@@ -34,15 +34,12 @@ async def labelers(shop: Shop, stage: Stage) -> Counts:
 
     async with shop.opened(stage) as opened, at_work(shop, opened.run.folder) as working:
         items = [(one, attempt) for attempt in attempts_in(shop) for one in working]
-        done = await run_stage(
-            "labelers",
+        done = await opened.work_on(
             items,
             work,
-            opened.run,
             Labelled,
             key=lambda item: f"{item[0].name} {id_of(item[1])}",
             at_once=max((one.ledger.concurrency for one in working if one.ledger), default=8),
-            retry_failed=shop.retry_failed,
         )
         each = {one.name: _of_labeler(one, done[place :: len(working)]) for place, one in enumerate(working)}
     total = Counter[str]()
@@ -55,7 +52,7 @@ async def labelers(shop: Shop, stage: Stage) -> Counts:
 
 def _of_labeler(working: Working, done: Sequence[Done[Labelled]]) -> Counts:
     found = [line.record for line in done if line.record is not None]
-    cost = costs(working.ledger.total, working.prices) if working.ledger else {}
+    cost = costs(working.ledger, working.prices) if working.ledger else {}
     return {"solutions": len(done), "failed": len(done) - len(found), "steps": _steps(found), "cost": cost}
 
 
@@ -74,7 +71,7 @@ async def labels(shop: Shop, stage: Stage) -> Counts:
 
     async with shop.opened(stage) as opened:
         items = [valued for values in shop.read("values", Values) for valued in values]
-        done = await run_stage("labels", items, work, opened.run, Labelled, key=lambda valued: id_of(valued.attempt))
+        done = await opened.work_on(items, work, Labelled, key=lambda valued: id_of(valued.attempt))
     found = [line.record for line in done if line.record is not None]
     counts: Counts = {"solutions": len(done), "failed": len(done) - len(found), "steps": _steps(found)}
     if not options.labelers:

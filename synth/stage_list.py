@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from genprm.api import require_started
 from genprm.problems import Posed
 from genprm.runs import versions
 from genprm.sandbox import Sandbox
@@ -18,7 +19,7 @@ from genprm.synth.decontamination import Evaluation, read_known
 from genprm.synth.existing import Existing, grade_existing, read_existing
 from genprm.synth.export import ExportOptions
 from genprm.synth.export import export as write_dataset
-from genprm.synth.pipeline import Counts, Shop, Stage, cost_of
+from genprm.synth.pipeline import Counts, Shop, Stage
 from genprm.synth.problems import read_problems
 from genprm.synth.quality import Finding, QualityOptions, assess
 from genprm.synth.rationales import Teaching, teach
@@ -26,7 +27,7 @@ from genprm.synth.sampling import Sampled, Solver
 from genprm.synth.stage_items import Values, attempts_in, attempts_of, id_of
 from genprm.synth.stage_labels import further_labels, labelers, labels
 from genprm.synth.stage_values import values
-from genprm.synth.stages import Done, run_stage
+from genprm.synth.stages import Done
 from genprm.synth.types import NO_EVIDENCE, Attempt, Kept, Labelled, Taught
 from genprm.types import Message, Usage
 
@@ -58,18 +59,8 @@ async def _sampled(shop: Shop, stage: Stage, problems: Sequence[Posed]) -> Count
             max_tokens=options.max_tokens,
             seed=shop.pipeline.seed,
         )
-        done = await run_stage(
-            "solutions",
-            problems,
-            solver.sample,
-            opened.run,
-            Sampled,
-            key=lambda posed: posed.id,
-            engine=opened.engine,
-            prices=opened.prices,
-            retry_failed=shop.retry_failed,
-        )
-        return {**_of_solutions(done, options.both), "cost": cost_of(opened)}
+        done = await opened.work_on(problems, solver.sample, Sampled, key=lambda posed: posed.id)
+        return {**_of_solutions(done, options.both), "cost": opened.cost}
 
 
 async def _existing(shop: Shop, stage: Stage, existing: Sequence[Existing]) -> Counts:
@@ -77,9 +68,7 @@ async def _existing(shop: Shop, stage: Stage, existing: Sequence[Existing]) -> C
         return await grade_existing(one, shop.grader)
 
     async with shop.opened(stage) as opened:
-        done = await run_stage(
-            "solutions", existing, work, opened.run, Sampled, key=lambda one: one.id, retry_failed=shop.retry_failed
-        )
+        done = await opened.work_on(existing, work, Sampled, key=lambda one: one.id)
     return _of_solutions(done, shop.pipeline.solutions.both)
 
 
@@ -130,7 +119,7 @@ async def quality(shop: Shop, stage: Stage) -> Counts:
         return found[id_of(attempt)]
 
     async with shop.opened(stage) as opened:
-        await run_stage("quality", attempts, work, opened.run, Finding, key=id_of)
+        await opened.work_on(attempts, work, Finding, key=id_of)
     dropped = {reason: count for reason, count in assessment.dropped.items() if count}
     return {"solutions": len(attempts), "kept": len(assessment.kept), "dropped": dropped}
 
@@ -146,22 +135,13 @@ async def rationales(shop: Shop, stage: Stage) -> Counts:
     async with shop.opened(stage, seams=True) as opened, Sandbox() as sandbox:
         engine = opened.engine
         assert engine is not None
+        await require_started(sandbox)
 
         async def work(attempt: Attempt) -> Taught:
             return _untimed(await teach(attempt, engine, sandbox, teaching))
 
-        done = await run_stage(
-            "rationales",
-            [labelled.attempt for labelled in _left(shop)],
-            work,
-            opened.run,
-            Taught,
-            key=id_of,
-            engine=engine,
-            prices=opened.prices,
-            retry_failed=shop.retry_failed,
-        )
-        cost = cost_of(opened)
+        done = await opened.work_on([labelled.attempt for labelled in _left(shop)], work, Taught, key=id_of)
+        cost = opened.cost
     found = [line.record for line in done if line.record is not None]
     outcomes = Counter(one.outcome for one in found)
     return {"solutions": len(done), "failed": len(done) - len(found), "outcomes": dict(outcomes), "cost": cost}
@@ -199,7 +179,7 @@ async def consensus(shop: Shop, stage: Stage) -> Counts:
 
     async with shop.opened(stage) as opened:
         items = [labelled for labelled in _left(shop) if id_of(labelled.attempt) in taught]
-        done = await run_stage("consensus", items, work, opened.run, Kept, key=lambda one: id_of(one.attempt))
+        done = await opened.work_on(items, work, Kept, key=lambda one: id_of(one.attempt))
     found = {line.record.id: line.record for line in done if line.record is not None}
     kept = sum(one.kept for one in found.values())
     dropped = Counter(one.reason for one in found.values() if not one.kept)

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from genprm.synth.config import ValuesOf
-from genprm.synth.pipeline import Counts, Shop, Stage, cost_of
+from genprm.synth.pipeline import Counts, Shop, Stage
 from genprm.synth.plans import read_plan
 from genprm.synth.stage_items import Values, attempts_in, completer_of
-from genprm.synth.stages import Done, run_stage
+from genprm.synth.stages import Done
 from genprm.synth.types import Attempt
 from genprm.synth.values import estimate_problem
 
@@ -27,18 +27,9 @@ async def values(shop: Shop, stage: Stage) -> Counts:
         async def work(attempts: Sequence[Attempt]) -> Values:
             return tuple(await estimate_problem(attempts, completer, plan, policy=completer.engine.name))
 
-        done = await run_stage(
-            stage.name,
-            _by_problem(attempts_in(shop)),
-            work,
-            opened.run,
-            Values,
-            key=lambda attempts: attempts[0].problem_id,
-            engine=opened.engine,
-            prices=opened.prices,
-            retry_failed=shop.retry_failed,
-        )
-        return {**_of_values(done), "cost": cost_of(opened)}
+        items = _by_problem(attempts_in(shop))
+        done = await opened.work_on(items, work, Values, key=lambda attempts: attempts[0].problem_id)
+        return {**_of_values(done), "cost": opened.cost}
 
 
 def _by_problem(attempts: Iterable[Attempt]) -> list[list[Attempt]]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Generic, TypeVar
 
 from genprm import records
@@ -14,7 +13,7 @@ from genprm.errors import ConfigError, EngineLost, MissingExtra, WriteError
 from genprm.flight import cancelled
 from genprm.progress import progress
 from genprm.runs import Run
-from genprm.synth.ledger import Counts, Recorded
+from genprm.synth.ledger import Recorded
 
 Item = TypeVar("Item")
 Record = TypeVar("Record")
@@ -31,17 +30,6 @@ class Done(Generic[Record]):
     key: str
     record: Record | None = None
     error: str = ""
-
-
-def read_done(folder: Path, type_: type[Record]) -> list[Record]:
-    """The records of a stage that is done, without those of items that failed."""
-    path = folder / "results.jsonl"
-    with path.open("rb") as lines:
-        done: list[Done[Record]] = [
-            records.from_json(line, Done[type_], f"{path}:{n}")  # type: ignore[valid-type]
-            for n, line in enumerate(lines, 1)
-        ]
-    return [line.record for line in done if line.record is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +64,34 @@ async def run_stage(
     Raises:
         EngineLost, WriteError, ConfigError, MissingExtra: no item can be worked on. What is done is kept.
     """
-    done = {line.key: line for line in _kept(run, type_) if not (retry_failed and line.error)}
+    kept = run.read(Done[type_])  # type: ignore[valid-type]
+    done = {line.key: line for line in kept if not (retry_failed and line.error)}
     before = list(done)
     waiting = [item for item in items if key(item) not in done]
     n_done = len(items) - len(waiting)
     if n_done and waiting:
         print(f"going on in {run.folder}: {n_done} of {len(items)} are done", file=sys.stderr)
-    meter = Meter(engine, prices)
     with progress(what, len(items), n_done) as tick:
         async with aclosing(_worked(waiting, work, key, engine, at_once)) as ended:
             async for line in ended:
                 run.append(line)
                 done[line.key] = line
-                tick(meter.note())
+                tick(_note(engine, prices) if engine else "")
     ordered = [done[key(item)] for item in items]
     if [line.key for line in ordered] != before:
         run.rewrite(ordered)
     return ordered
 
 
-class Meter:
-    """What a stage has cost so far, in words."""
-
-    def __init__(self, engine: Recorded | None, prices: Prices) -> None:
-        self._engine = engine
-        self._prices = prices
-        self._began = perf_counter()
-
-    def note(self) -> str:
-        if self._engine is None:
-            return ""
-        total, now = self._engine.total, self._engine.counts
-        rate = now.completion_tokens / max(perf_counter() - self._began, 1e-9)
-        money = self._prices.cost(total.prompt_tokens, total.completion_tokens)
-        paid = f" · {money:.2f} paid" if self._prices != Prices() else ""
-        return f"{total.asked} calls · {total.completion_tokens} tokens · {rate:.0f} tokens/s{paid}"
+def records_in(folder: Path, type_: type[Record]) -> list[Record]:
+    """The records of a stage that is done, without those of items that failed."""
+    lines: Iterator[Done[Record]] = records.read_lines(folder / "results.jsonl", Done[type_])  # type: ignore[valid-type]
+    return [line.record for line in lines if line.record is not None]
 
 
-def costs(total: Counts, prices: Prices) -> dict[str, float]:
-    """What a ledger holds, for a report."""
+def costs(engine: Recorded, prices: Prices) -> dict[str, float]:
+    """What a ledger holds, for a report; ``tokens_per_s`` is of this process, and 0 where it generated nothing."""
+    total = engine.total
     return {
         "calls": total.asked,
         "refused": total.failures["EngineRefused"],
@@ -122,12 +99,17 @@ def costs(total: Counts, prices: Prices) -> dict[str, float]:
         "cached_tokens": total.cached_tokens,
         "completion_tokens": total.completion_tokens,
         "engine_s": round(total.engine_s, 3),
+        "tokens_per_s": round(engine.tokens_per_s, 3),
         "money": round(prices.cost(total.prompt_tokens, total.completion_tokens), 6),
     }
 
 
-def _kept(run: Run, type_: type[Record]) -> Iterator[Done[Record]]:
-    return run.read(Done[type_])  # type: ignore[valid-type]
+def _note(engine: Recorded, prices: Prices) -> str:
+    """What a stage has cost so far, in words."""
+    total = engine.total
+    money = prices.cost(total.prompt_tokens, total.completion_tokens)
+    paid = f" · {money:.2f} paid" if prices != Prices() else ""
+    return f"{total.asked} calls · {total.completion_tokens} tokens · {engine.tokens_per_s:.0f} tokens/s{paid}"
 
 
 async def _worked(

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from genprm.api import require_spoken
+from genprm.api import require_spoken, require_started
 from genprm.critic import Critic
 from genprm.protocols import label, make_protocol
 from genprm.sandbox import Sandbox
@@ -56,6 +56,7 @@ async def _opened(stack: AsyncExitStack, shop: Shop, labelers: LabelersOf, spec:
     ledger = await stack.enter_async_context(recorded(chosen, path, seams=spec.kind == "judge"))
     if spec.kind == "judge":
         sandbox = await stack.enter_async_context(Sandbox())
+        await require_started(sandbox)
         labeler: Labeler = _judge(ledger, sandbox, shop.pipeline.seed)
     else:
         labeler = _completing(shop, labelers, spec, ledger)

@@ -16,6 +16,8 @@ from genprm.cli import main
 from genprm.engines.scripted import Rule, ScriptedEngine
 from genprm.errors import EngineLost, InputError
 from genprm.runs import Run
+from genprm.sandbox import Sandbox
+from genprm.synth import stage_list
 from genprm.synth.config import read_pipeline
 from genprm.synth.ledger import Recorded
 from genprm.synth.plan import make_plan
@@ -196,6 +198,11 @@ def write(folder: Path, delay_s: float = 0.0, toml: str = TOML) -> Path:
         (('engine = "policy"', 'existing = "x.jsonl"'), "one of both"),
         (('engine = "policy"', 'strategies = [{{temperature = -1}}]\nengine = "policy"'), "solutions.strategies[0]"),
         (('engine = "policy"', 'strategies = [{{prompt = "x"}}]\nengine = "policy"'), "unknown prompt 'x'"),
+        (('engine = "policy"', 'strategies = []\nengine = "policy"'), "field solutions.strategies: Expected `array`"),
+        (
+            ('engine = "policy"', 'strategies = [{{kind = "beam", width = 0}}]\nengine = "policy"'),
+            "field solutions.strategies[0]: a beam needs a width",
+        ),
         (("seed = 3", "seed = "), "is not TOML"),
     ],
 )
@@ -262,7 +269,13 @@ def test_a_plan_is_made_before_anything_runs(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize(
     ("plan", "calls"),
-    [("fixed:64", 96 * 8 * 64), ("fixed:4+binary", 96 * 4 * 4), ("paper", 96 * 8 * 64), ("adaptive:0.9", 96 * 8 * 12)],
+    [
+        ("fixed:64", 96 * 8 * 64),
+        ("fixed:4+binary", 96 * 4 * 4),
+        ("paper", 96 * 8 * 64),
+        ("adaptive:0.9", 96 * 8 * 12),
+        ("adaptive:0.9:4", 96 * 8 * 4),
+    ],
 )
 def test_a_plan_knows_the_rules_for_k(tmp_path: Path, plan: str, calls: int) -> None:
     values = f'[values]\nengine = "elsewhere"\nplan = "{plan}"\n'
@@ -276,11 +289,14 @@ def test_a_plan_knows_the_budget_and_what_values_have_cost(tmp_path: Path) -> No
     values = '[values]\nengine = "elsewhere"\nplan = "fixed:64"\nbudget = 10\n'
     pipeline = read_pipeline(write(tmp_path, toml=TOML + values))
     assert make_plan(pipeline, tmp_path / "out").costs[1].calls == 96 * 10
-    report = {"solutions": 4, "seconds": 1.0, "cost": {"calls": 12, "completion_tokens": 240}}
+    # Of a stage that was killed and gone on with: what it cost is of all processes, its seconds are of the last one.
+    cost = {"calls": 12, "completion_tokens": 240, "tokens_per_s": 48.0}
+    report = {"solutions": 4, "seconds": 1.0, "cost": cost}
     (tmp_path / "out" / "2-values").mkdir(parents=True)
     (tmp_path / "out" / "2-values" / "report.json").write_text(json.dumps(report))
     measured = make_plan(pipeline, tmp_path / "out").costs[1]
     assert (measured.calls, measured.tokens) == (96 * 3, 96 * 3 * 20)
+    assert measured.seconds == pytest.approx(96 * 3 * 20 / 48)
 
 
 # --- what is on disk, and does not fit -----------------------------------------------------------------------------
@@ -413,6 +429,21 @@ engine = "world:teacher"
 [export]
 options = { shares = { train = 1.0 } }
 """
+
+
+@pytest.mark.slow
+def test_without_a_sandbox_no_solution_is_taught_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "p.toml", tmp_path / "out"
+    path.write_text(WHOLE.replace("0-10", "0-3"))
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_list, "Sandbox", lambda: Sandbox(preload=("no_such_module",)))
+        assert main(["synth", "run", str(path), "-o", str(out)]) == 2
+    assert "no_such_module" in capsys.readouterr().err
+    assert (out / "5-rationales" / "results.jsonl").read_bytes() == b""
+    assert main(["synth", "run", str(path), "-o", str(out)]) == 0
+    assert (out / "7-export" / "report.json").exists()
 
 
 def produced(folder: Path) -> dict[str, bytes]:
