@@ -24,7 +24,7 @@ from genprm.synth.world.diagnosis import Beliefs
 from genprm.synth.world.faults import FIRST_KINDS
 from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.reading import read_problem
-from genprm.synth.world.solutions import Solver, close
+from genprm.synth.world.solutions import Solver, close, next_of
 from genprm.synth.world.statements import Reader, Statement
 from genprm.synth.world.teacher import needed_for
 from genprm.types import Completion, Message, Prompt, Sampling, Usage
@@ -156,8 +156,9 @@ class _Writer:
             solver.worked(place)
 
     def _next(self, solver: Solver) -> int:
-        ready = _ready(solver)
-        return ready[0] if self.rng.random() < 0.6 else self.rng.choice(ready)
+        problem = solver.problem
+        needed = needed_for(problem, problem.asked, solver.beliefs)
+        return next_of(self.rng, problem, [at for at in needed if not problem.quantities[at].given])
 
     def _aside(self, solver: Solver, place: int) -> int:
         """A quantity that no answer needs, and that can be worked out now."""
@@ -208,12 +209,6 @@ class _Writer:
         if goes_on or begun.marked:
             marked[0] = steps[0].removeprefix(begun.cut_off)
         return ("\n\n" if given_up else begun.before) + "\n\n".join(marked)
-
-
-def _ready(solver: Solver) -> list[int]:
-    problem, beliefs = solver.problem, solver.beliefs
-    waiting = [at for at in needed_for(problem, problem.asked, beliefs) if not problem.quantities[at].given]
-    return [at for at in waiting if not any(parent in waiting for parent in problem.quantities[at].parents)]
 
 
 def _user(solver: Solver, place: int) -> int | None:
