@@ -15,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from genprm.engines.base import require_sound
-from genprm.engines.words import count_prompt, cut
+from genprm.engines.words import completion
 from genprm.errors import EngineRefused
 from genprm.protocols.genprm import JUDGE, STOP_CODE, VERIFY, code_blocks
 from genprm.protocols.teacher import OUTPUT
@@ -26,7 +26,7 @@ from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.reading import read_problem, read_solution
 from genprm.synth.world.teacher import Check, analyse, assignment, conclusion, importing, make_check
 from genprm.synth.world.truth import Step, names_of
-from genprm.types import Completion, Message, Prompt, Sampling, Usage
+from genprm.types import Completion, Message, Prompt, Sampling
 
 _TAGGED = re.compile(r"^<paragraph_([0-9]{1,6})>\n(.*?)\n</paragraph_\1>$", re.MULTILINE | re.DOTALL)
 _PROBLEM = re.compile(r"^\[Problem\]\n(.*?)\n\n\[Solution\]$", re.MULTILINE | re.DOTALL)
@@ -71,9 +71,7 @@ class TeacherEngine:
         if asked is None:
             raise EngineRefused(f"{self.name} reads problems of the embedded world alone, and there is none")
         said = self._lesson(asked, prompt.opening, sampling) if whole else self._step(asked, prompt.opening, sampling)
-        words, ended = cut(said, sampling.stop, sampling.max_tokens)
-        usage = Usage(prompt_tokens=count_prompt(prompt), completion_tokens=len(words), calls=1)
-        return Completion("".join(words), "stop" if ended else "length", usage=usage)
+        return completion(said, prompt, sampling)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -16,7 +16,7 @@ import msgspec
 
 from genprm.answers import boxed
 from genprm.engines.base import require_sound
-from genprm.engines.words import count_prompt, cut
+from genprm.engines.words import completion
 from genprm.errors import EngineRefused
 from genprm.protocols.policy import SOLVE
 from genprm.splitting import split_steps
@@ -27,7 +27,7 @@ from genprm.synth.world.reading import read_problem
 from genprm.synth.world.solutions import Solver, close, next_of
 from genprm.synth.world.statements import Reader, Statement
 from genprm.synth.world.teacher import needed_for
-from genprm.types import Completion, Message, Prompt, Sampling, Usage
+from genprm.types import Completion, Message, Prompt, Sampling
 
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _WRONG_PARAGRAPH = re.compile(r"Paragraph ([1-9][0-9]{0,5}) is wrong")
@@ -76,10 +76,6 @@ class PolicyEngine:
         """See :class:`~genprm.engines.base.Engine`. Raises EngineRefused for a problem that is none of the world's."""
         await asyncio.sleep(0)  # others get their turn: nothing here waits
         require_sound(sampling)
-        return self.written(prompt, sampling)
-
-    def written(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """The same without an event loop."""
         prompt = _whole_opening(prompt)
         text = _task(prompt.messages, prompt.problem)
         if text is None:
@@ -87,9 +83,7 @@ class PolicyEngine:
         begun = _begun(text, prompt.opening) if prompt.opening else _kept(text, prompt.messages)
         rng = _dice(prompt, sampling)
         said = "\n\n".join(begun.kept) if begun.answered else _Writer(self.strength, rng, begun).written()
-        words, ended = cut(said, sampling.stop, sampling.max_tokens)
-        usage = Usage(prompt_tokens=count_prompt(prompt), completion_tokens=len(words), calls=1)
-        return Completion("".join(words), "stop" if ended else "length", usage=usage)
+        return completion(said, prompt, sampling)
 
     async def close(self) -> None:
         """Nothing is held."""
