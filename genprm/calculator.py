@@ -9,6 +9,7 @@ annotations. Who is trained to do so (``genprm train policy --calculator``) does
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 
 from genprm.engines.symbolic.cleaning import clean
 from genprm.engines.symbolic.lexer import lex
@@ -31,8 +32,13 @@ def value_of(text: str) -> str | None:
     Exact where the value has an end within six places, else rounded to two. A blank comes first where one stands
     before the equals sign.
     """
-    before = text[-_LONGEST - 1 : -1]
-    found = _COMPUTATION.search(before) if text.endswith("=") else None
+    return _value_behind(text[-_LONGEST - 1 : -1]) if text.endswith("=") else None
+
+
+@lru_cache(maxsize=4096)
+def _value_behind(before: str) -> str | None:
+    """What belongs behind the equals sign. An answer that is written in parts is read anew for each of them."""
+    found = _COMPUTATION.search(before)
     if not found:
         return None
     for said in _from_each_start(found[0]):

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from genprm.types import Critique, Rationale, StepCritique
@@ -144,7 +145,8 @@ def _cause(text: str, earlier: Sequence[Fault]) -> int | None:
 def _computations(text: str) -> list[bool]:
     """For each computation of numbers in the text, whether it gives what stands behind its equals sign.
 
-    A value that was cut off or rounded at its last place is given."""
+    A value that was cut off or rounded at its last place is given.
+    """
     from genprm.calculator import value_of  # reads mathematics, which takes long to import
 
     found = []
@@ -207,9 +209,17 @@ def _assigned(rationale: Rationale) -> dict[str, bool]:
     """Names that its code assigns, and whether from other names: ``x = 3`` reads the problem, ``y = x + 1`` derives."""
     found: dict[str, bool] = {}
     for check in rationale.checks:
-        for node in ast.walk(_parsed(check.code)):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                found[node.targets[0].id] = any(isinstance(part, ast.Name) for part in ast.walk(node.value))
+        found |= _assigned_in(check.code)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _assigned_in(code: str) -> dict[str, bool]:
+    """Of one check, which every later step of its rationale's chain asks about."""
+    found: dict[str, bool] = {}
+    for node in ast.walk(_parsed(code)):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = any(isinstance(part, ast.Name) for part in ast.walk(node.value))
     return found
 
 

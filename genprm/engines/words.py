@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from genprm.types import Prompt
+from genprm.types import Completion, Prompt, Sampling, Usage
 
 _TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
@@ -28,8 +28,14 @@ def cut(text: str, stops: tuple[str, ...], max_tokens: int) -> tuple[list[str], 
     return kept[:max_tokens], len(kept) <= max_tokens
 
 
-def count_prompt(prompt: Prompt) -> int:
-    """Words of a prompt."""
+def completion(said: str, prompt: Prompt, sampling: Sampling) -> Completion:
+    """What an engine has to say, up to the end of its budget or the first stop string, without log-probabilities."""
+    kept, ended = cut(said, sampling.stop, sampling.max_tokens)
+    usage = Usage(prompt_tokens=_count_prompt(prompt), completion_tokens=len(kept), calls=1)
+    return Completion("".join(kept), "stop" if ended else "length", usage=usage)
+
+
+def _count_prompt(prompt: Prompt) -> int:
     return sum(_count(message.content) for message in prompt.messages) + _count(prompt.opening)
 
 

@@ -51,7 +51,7 @@ class HeadOptions(Options):
     def weights(self) -> dict[Trained, float]:
         """Of each trained head. Raises ConfigError."""
         weights = {name: _WEIGHTS[name] for name in self.trained}
-        for part in (self.head_weights or "").split(",") if self.head_weights else ():
+        for part in self.head_weights.split(",") if self.head_weights else ():
             name, _, value = part.partition("=")
             found = next((known for known in weights if known == name.strip()), None)
             try:

@@ -17,14 +17,13 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from genprm.engines.hf import window_of
 from genprm.errors import ConfigError, InputError
 from genprm.scorers.head import HEADS_JSON, HEADS_WEIGHTS, TOLERANCE, HeadModel, Heads, Kind, Writer, load_body
 from genprm.scorers.reading import Reading, Unreadable, padded
 from genprm.training.head_options import HeadOptions, Trained
 from genprm.training.job import TOKENIZER_ROWS, Job, Rows, find_start, fitting, window_for
-from genprm.training.loop import Collate, PlannedTrainer
-from genprm.training.models import adapted, quicken, source_of, type_of_weights, weights_kind
+from genprm.training.loop import Collate, PlannedTrainer, unwrapped
+from genprm.training.models import adapted, quicken, save, source_of, type_of_weights, weights_kind
 from genprm.training.plan import Micro
 from genprm.training.values import Target, Valuation, fingerprint
 
@@ -107,13 +106,8 @@ class HeadCourse:
         return HeadTrainer(kinds_of(self.options.trained), self.options.advantage_loss == "bce", **given)
 
     def save(self, job: Job, folder: Path) -> None:
-        options, model = self.options, job.model
-        body = model.body.merge_and_unload() if options.merge else model.body
-        if not options.lora or options.merge:
-            body.to(getattr(torch, options.save_dtype or ("float16" if options.new else job.came_in)))
-        body.save_pretrained(folder)
-        job.tokenizer.save_pretrained(folder)
-        weights = {name: tensor.contiguous() for name, tensor in model.score.state_dict().items()}
+        save(self.options, job.model.body, job.tokenizer, job.came_in, folder)
+        weights = {name: tensor.contiguous() for name, tensor in job.model.score.state_dict().items()}
         save_file(weights, folder / HEADS_WEIGHTS)
         (folder / HEADS_JSON).write_bytes(msgspec.json.format(msgspec.json.encode(self.heads(job.tokenizer)), indent=2))
 
@@ -121,8 +115,6 @@ class HeadCourse:
         kind = weights_kind(self.options)
         gpu = torch.cuda.is_available()
         body, tokenizer = load_body(source, torch.bfloat16 if kind == "auto" and gpu else torch.float32)
-        if window_of(body) is None and self.options.max_length is None:
-            raise ConfigError("the model does not say how long its window is; say it with --max-length")
         if not gpu:
             quicken(body)
         return adapted(body, self.options, source, "FEATURE_EXTRACTION") if self.options.lora else body, tokenizer
@@ -174,12 +166,11 @@ class HeadTrainer(PlannedTrainer):
         self._cross_entropy = cross_entropy
 
     def loss_sum(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        bare = model.module if hasattr(model, "module") else model
         logits = model(
             input_ids=inputs["input_ids"],
             rows=inputs["rows"],
             places=inputs["places"],
-            attention_mask=None if bare.causal else inputs["attention_mask"],
+            attention_mask=None if unwrapped(model).causal else inputs["attention_mask"],
         )
         return losses(logits, inputs["values"], inputs["weights"], self._kinds, self._cross_entropy).sum()
 

@@ -126,12 +126,12 @@ def _loss_sum(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     labels = inputs["labels"].flatten()
     chosen = (labels != IGNORED).nonzero().squeeze(1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
-    _bare(model).chosen_positions = chosen
+    unwrapped(model).chosen_positions = chosen
     logits = model(**rest, use_cache=False).logits
     return functional.cross_entropy(logits.float(), labels[chosen], reduction="sum")
 
 
-def _bare(model: Any) -> Any:
+def unwrapped(model: Any) -> Any:
     """Under the wrappers of several processes."""
     while inner := getattr(model, "module", None):
         model = inner

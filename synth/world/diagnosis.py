@@ -9,7 +9,7 @@ from genprm.synth.world.problems import WorldProblem, ancestors, evaluate
 from genprm.synth.world.sentences import NUMBER
 from genprm.synth.world.solutions import shown
 from genprm.synth.world.statements import Statement
-from genprm.synth.world.truth import Step, StepTruth, believed, in_python, names_of
+from genprm.synth.world.truth import Step, StepTruth, believed, first_wrong, holds, names_of
 
 _BY_FORM: tuple[Fault, ...] = ("operation", "unit", "doubled", "sign")
 
@@ -49,9 +49,7 @@ class Beliefs:
     @property
     def wrong(self) -> int | None:
         """The place of the first belief that is wrong and that the answer needs; all that it follows from is right."""
-        quantities = self.problem.quantities
-        wrong = (at for at, value in self.values.items() if at in self._needed and quantities[at].value != value)
-        return min(wrong, default=None)
+        return first_wrong(self.problem, self.values, self._needed)
 
 
 def kind_of(problem: WorldProblem, beliefs: Mapping[int, int], said: Statement) -> str:
@@ -84,26 +82,21 @@ def _other_number(
         return ""
     if set(changed) <= quantity.numbers.keys():
         return "misread"
-    if _left_out(problem, beliefs, said.place, int(found["a"]) if "a" in changed else None):
+    if "a" in changed and _left_out(problem, beliefs, said.place, int(found["a"])):
         return "dropped"
     own = quantity.text(quantity.relation.because)
     return "reference" if said.because and said.because.lower() != own.lower() else "quantity"
 
 
-def _left_out(problem: WorldProblem, beliefs: Mapping[int, int], place: int, number: int | None) -> bool:
+def _left_out(problem: WorldProblem, beliefs: Mapping[int, int], place: int, number: int) -> bool:
     """Whether ``number`` stands for a quantity that nobody has worked out, and is that of what it follows from."""
-    parent = problem.quantities[place].parents[0] if number is not None else place
+    parent = problem.quantities[place].parents[0]
     before = problem.quantities[parent].parents
-    return (
-        number is not None
-        and parent not in beliefs
-        and bool(before)
-        and believed(problem, beliefs, before[0]) == number
-    )
+    return parent not in beliefs and bool(before) and believed(problem, beliefs, before[0]) == number
 
 
 def _holds(said: Statement) -> bool:
-    return not said.computation or evaluate(f"{in_python(said.computation)} == {said.claimed}", {}) == 1
+    return not said.computation or holds(said.computation, said.claimed)
 
 
 @lru_cache(maxsize=256)

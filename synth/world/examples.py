@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from genprm.synth.world.faults import ASIDE, FIRST_KINDS
 from genprm.synth.world.problems import DIFFICULTIES, WorldProblem, make_problem
 from genprm.synth.world.solutions import Form, write_solution
-from genprm.synth.world.truth import Step, StepTruth
+from genprm.synth.world.truth import Step, StepTruth, first_error
 from genprm.types import NO_ERROR, Problem, Solution
 
 Split = Literal["train", "valid", "test"]
@@ -85,7 +85,7 @@ def _as_asked(problem: WorldProblem, steps: list[Step], fault: str, form: Form) 
 
 
 def _example(name: str, problem: WorldProblem, steps: list[Step], form: Form) -> Example:
-    first = next((at for at, step in enumerate(steps) if not step.truth.correct), NO_ERROR)
+    first = first_error(steps)
     solution = Solution(
         Problem(problem.text, str(problem.answer)), tuple(step.text for step in steps), name, first, "world", "world"
     )

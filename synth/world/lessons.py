@@ -15,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from genprm.engines.base import require_sound
-from genprm.engines.words import count_prompt, cut
+from genprm.engines.words import completion
 from genprm.errors import EngineRefused
 from genprm.protocols.genprm import JUDGE, STOP_CODE, VERIFY, code_blocks
 from genprm.protocols.teacher import OUTPUT
@@ -24,9 +24,9 @@ from genprm.synth.world.faults import other_form
 from genprm.synth.world.policies import Probability
 from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.reading import read_problem, read_solution
-from genprm.synth.world.teacher import Check, analyse, conclusion, fill, make_check
-from genprm.synth.world.truth import Step
-from genprm.types import Completion, Message, Prompt, Sampling, Usage
+from genprm.synth.world.teacher import Check, analyse, assignment, conclusion, importing, make_check
+from genprm.synth.world.truth import Step, names_of
+from genprm.types import Completion, Message, Prompt, Sampling
 
 _TAGGED = re.compile(r"^<paragraph_([0-9]{1,6})>\n(.*?)\n</paragraph_\1>$", re.MULTILINE | re.DOTALL)
 _PROBLEM = re.compile(r"^\[Problem\]\n(.*?)\n\n\[Solution\]$", re.MULTILINE | re.DOTALL)
@@ -71,9 +71,7 @@ class TeacherEngine:
         if asked is None:
             raise EngineRefused(f"{self.name} reads problems of the embedded world alone, and there is none")
         said = self._lesson(asked, prompt.opening, sampling) if whole else self._step(asked, prompt.opening, sampling)
-        words, ended = cut(said, sampling.stop, sampling.max_tokens)
-        usage = Usage(prompt_tokens=count_prompt(prompt), completion_tokens=len(words), calls=1)
-        return Completion("".join(words), "stop" if ended else "length", usage=usage)
+        return completion(said, prompt, sampling)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -86,7 +84,7 @@ class TeacherEngine:
             return _unread(opening)
         made = self._written(asked, number, _known(asked.problem, asked.earlier), sampling.seed)
         if opening.endswith(JUDGE):
-            return _verdict(made.check.value and made.check.computation is not False)
+            return _verdict(made.check.correct)
         if VERIFY not in opening:
             return f"{made.analysis}\n</analyze>\n"
         said, yes = _conclusion(opening, made.check)
@@ -144,30 +142,19 @@ def _refusing(rng: random.Random, problem: WorldProblem, step: Step, known: Coll
     """Another sentence is quoted, and the quantity worked out in another way than the problem says."""
     quantity = problem.quantities[step.place]
     right = _Written(analyse(problem, step, known), make_check(problem, step, known))
-    letters = dict(zip("ab", quantity.parents, strict=False))
-    values = {letter: problem.quantities[at].value for letter, at in letters.items()} | dict(quantity.numbers)
-    names = {letter: problem.quantities[at].variable for letter, at in letters.items()}
-    names |= {name: str(number) for name, number in quantity.numbers.items()}
-    found = other_form(rng, quantity.relation.wrong, values, quantity.value, negative=True)
+    names = names_of(problem, {}, step.place)
+    found = other_form(rng, quantity.relation.wrong, names, quantity.value, negative=True)
     if found is None:
         form, value = f"{quantity.relation.form} + 1", quantity.value + 1
     else:
         form, value = found.form, found.claimed
-    own = f"{quantity.variable} = {fill(quantity.relation.form, names)}"
-    other = f"{quantity.variable} = {fill(form, names)}"
-    code = right.check.code
+    own, other = assignment(problem, step.place), assignment(problem, step.place, form)
+    code = re.sub(r"\Afrom math import .*\n", "", right.check.code)
     # What an earlier check has made known is worked out anew, and wrongly.
     code = code.replace(own, other, 1) if own in code else f"{other}\n{code}"
     told = [q.told for q in problem.quantities if q.told != quantity.told]
     analysis = right.analysis.replace(quantity.told, rng.choice(told or [quantity.told]), 1).replace(own, other, 1)
-    return _Written(analysis, replace(right.check, code=_imported(code), right=value, value=False))
-
-
-def _imported(code: str) -> str:
-    """The code with the functions that it calls."""
-    body = re.sub(r"^from math import .*\n", "", code, flags=re.MULTILINE)
-    wanted = [name for name in ("gcd", "lcm") if f"{name}(" in body]
-    return f"from math import {', '.join(wanted)}\n{body}" if wanted else body
+    return _Written(analysis, replace(right.check, code=importing(code), right=value, value=False))
 
 
 def _conclusion(opening: str, check: Check) -> tuple[str, bool]:
@@ -175,10 +162,10 @@ def _conclusion(opening: str, check: Check) -> tuple[str, bool]:
     printed = opening.rpartition(OUTPUT)[2].partition("\n```")[0].strip() if OUTPUT in opening else check.output
     found = _PRINTED.fullmatch(printed)
     if found is None:
-        return "The check gives no answer.", check.value and check.computation is not False
+        return "The check gives no answer.", check.correct
     computation = None if found[2] is None else found[2] == "True"
     seen = replace(check, right=int(found[3]), value=found[1] == "True", computation=computation)
-    return conclusion(seen), seen.value and seen.computation is not False
+    return conclusion(seen), seen.correct
 
 
 def _unread(opening: str) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from genprm.answers import boxed
 from genprm.engines.base import require_sound
-from genprm.engines.words import count_prompt, cut
+from genprm.engines.words import completion
 from genprm.errors import EngineRefused
 from genprm.protocols.policy import SOLVE
 from genprm.splitting import split_steps
@@ -24,10 +24,10 @@ from genprm.synth.world.diagnosis import Beliefs
 from genprm.synth.world.faults import FIRST_KINDS
 from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.reading import read_problem
-from genprm.synth.world.solutions import Solver, close
+from genprm.synth.world.solutions import Solver, close, next_of
 from genprm.synth.world.statements import Reader, Statement
 from genprm.synth.world.teacher import needed_for
-from genprm.types import Completion, Message, Prompt, Sampling, Usage
+from genprm.types import Completion, Message, Prompt, Sampling
 
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _WRONG_PARAGRAPH = re.compile(r"Paragraph ([1-9][0-9]{0,5}) is wrong")
@@ -76,10 +76,6 @@ class PolicyEngine:
         """See :class:`~genprm.engines.base.Engine`. Raises EngineRefused for a problem that is none of the world's."""
         await asyncio.sleep(0)  # others get their turn: nothing here waits
         require_sound(sampling)
-        return self.written(prompt, sampling)
-
-    def written(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """The same without an event loop."""
         prompt = _whole_opening(prompt)
         text = _task(prompt.messages, prompt.problem)
         if text is None:
@@ -87,9 +83,7 @@ class PolicyEngine:
         begun = _begun(text, prompt.opening) if prompt.opening else _kept(text, prompt.messages)
         rng = _dice(prompt, sampling)
         said = "\n\n".join(begun.kept) if begun.answered else _Writer(self.strength, rng, begun).written()
-        words, ended = cut(said, sampling.stop, sampling.max_tokens)
-        usage = Usage(prompt_tokens=count_prompt(prompt), completion_tokens=len(words), calls=1)
-        return Completion("".join(words), "stop" if ended else "length", usage=usage)
+        return completion(said, prompt, sampling)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -156,8 +150,9 @@ class _Writer:
             solver.worked(place)
 
     def _next(self, solver: Solver) -> int:
-        ready = _ready(solver)
-        return ready[0] if self.rng.random() < 0.6 else self.rng.choice(ready)
+        problem = solver.problem
+        needed = needed_for(problem, problem.asked, solver.beliefs)
+        return next_of(self.rng, problem, [at for at in needed if not problem.quantities[at].given])
 
     def _aside(self, solver: Solver, place: int) -> int:
         """A quantity that no answer needs, and that can be worked out now."""
@@ -208,12 +203,6 @@ class _Writer:
         if goes_on or begun.marked:
             marked[0] = steps[0].removeprefix(begun.cut_off)
         return ("\n\n" if given_up else begun.before) + "\n\n".join(marked)
-
-
-def _ready(solver: Solver) -> list[int]:
-    problem, beliefs = solver.problem, solver.beliefs
-    waiting = [at for at in needed_for(problem, problem.asked, beliefs) if not problem.quantities[at].given]
-    return [at for at in waiting if not any(parent in waiting for parent in problem.quantities[at].parents)]
 
 
 def _user(solver: Solver, place: int) -> int | None:

@@ -99,6 +99,16 @@ def evaluate(form: str, values: Mapping[str, int]) -> int | None:
         return None
 
 
+def words_of(relation: Relation, drawn: Mapping[str, str], parents: Sequence[Quantity]) -> dict[str, str]:
+    """What the texts of a quantity are filled with: the words ``drawn`` for it, and those of what it follows from."""
+    words = dict(drawn)
+    for letter, parent in zip("ab", parents, strict=False):
+        words |= {letter: parent.called, letter.upper(): parent.holder}
+    words["holder"] = relation.holder.format(**words)
+    words["variable"] = relation.variable(words)
+    return words
+
+
 def fair(value: int, parents: Mapping[str, int]) -> bool:
     """Whether a quantity may have this value, beside those that it follows from."""
     return 2 <= value <= _LARGEST and value not in parents.values()
@@ -201,13 +211,12 @@ class _Making:
     def _add(self, relation: Relation, parents: tuple[int, ...]) -> None:
         """The quantity, where it has a fair value and a name that no other has."""
         rng = self._rng
-        words = {"what": self._what, **{word: rng.choice(pool) for word, pool in relation.draws.items()}}
-        for letter, parent in zip("ab", parents, strict=False):
-            of = self.quantities[parent]
-            words |= {letter: of.called, letter.upper(): of.holder}
-        words["who"] = self._people[0]
-        words["holder"] = relation.holder.format(**words)
-        words["variable"] = relation.variable(words)
+        drawn_words = {word: rng.choice(pool) for word, pool in relation.draws.items()}
+        words = words_of(
+            relation,
+            {"what": self._what, "who": self._people[0], **drawn_words},
+            [self.quantities[parent] for parent in parents],
+        )
         drawn = self._drawn(relation, parents)
         if drawn is None or any(words["variable"] == other.variable for other in self.quantities):
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from genprm.synth.world.diagnosis import Beliefs
-from genprm.synth.world.problems import QUESTIONS, Quantity, WorldProblem, evaluate, fair
+from genprm.synth.world.problems import QUESTIONS, Quantity, WorldProblem, evaluate, fair, words_of
 from genprm.synth.world.relations import Relation
 from genprm.synth.world.sentences import TELLING, both_cases, fields_of, one_of, pattern
 from genprm.synth.world.statements import Reader
@@ -61,7 +61,8 @@ class _Reading:
         value = evaluate(relation.form, values | numbers)
         if value is None or not fair(value, values) or not _drawable(relation, numbers):
             return None
-        words = self._words(way, known)
+        drawn = {name: text for name, text in way.fields.items() if name in (*relation.draws, "who")}
+        words = words_of(relation, {"what": self.what, **drawn}, [self.quantities[at] for at in known])
         if any(words["variable"] == other.variable for other in self.quantities):
             return None
         told = way.template.format(**words, **numbers)
@@ -81,17 +82,8 @@ class _Reading:
     def _kind(self, at: int | None) -> str:
         return "" if at is None else self.quantities[at].relation.makes
 
-    def _words(self, way: _Sentence, parents: Sequence[int]) -> dict[str, str]:
-        relation = way.relation
-        drawn = {name: text for name, text in way.fields.items() if name in (*relation.draws, "who")}
-        words = {"what": self.what, **drawn}
-        for letter, at in zip("ab", parents, strict=False):
-            words |= {letter: self.quantities[at].called, letter.upper(): self.quantities[at].holder}
-        words["holder"] = relation.holder.format(**words)
-        words["variable"] = relation.variable(words)
-        return words
 
-
+@lru_cache(maxsize=1024)
 def read_problem(text: str) -> WorldProblem | None:
     """The problem with its graph and its answer; None for a text that is none of the world's.
 

@@ -17,9 +17,9 @@ from genprm.synth.world.faults import FIRST_KINDS
 from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.rows import joined, true_critique
 from genprm.synth.world.solutions import shown
-from genprm.synth.world.teacher import analyse, needed_for
-from genprm.synth.world.truth import Step, names_of
-from genprm.types import NO_ERROR, Message, Rationale
+from genprm.synth.world.teacher import analyse, answered, known_after
+from genprm.synth.world.truth import Step, first_error, names_of
+from genprm.types import NO_ERROR, Message
 
 _SHARES = (0.2, 0.35, 0.6)
 """Of the steps of an attempt that are wrong, one of these."""
@@ -57,13 +57,9 @@ def review_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         yield _row(split, "review", index, problem, steps, review(problem.text, joined(steps)), said)
 
 
-def first_error(steps: Sequence[Step]) -> int:
-    return next((at for at, step in enumerate(steps) if not step.truth.correct), NO_ERROR)
-
-
 def in_words(problem: WorldProblem, steps: Sequence[Step], at: int) -> str:
     """A true review that has no code and runs none: which paragraph is wrong, what it is about, what it should be."""
-    about = analyse(problem, steps[at], _known(problem, steps[:at])).split("\n")[:-1]
+    about = analyse(problem, steps[at], known_after(problem, steps[:at])).split("\n")[:-1]
     quantity = problem.quantities[steps[at].place]
     computation = shown(quantity.relation.form, names_of(problem, {}, steps[at].place))
     return "\n".join([f"Paragraph {at + 1} is wrong.", *about, f"It should be {computation} = {quantity.value}."])
@@ -87,15 +83,8 @@ def _wrong_attempt(rng: random.Random, problem: WorldProblem) -> list[Step]:
 def _criticised(way: str, problem: WorldProblem, steps: Sequence[Step], at: int) -> str:
     if way == "words":
         return in_words(problem, steps, at)
-    rationale: Rationale = true_critique(problem, steps, at)
+    rationale = true_critique(problem, steps, at)
     return feedback(at, steps[at].text, rationale if way == "checked" else replace(rationale, checks=()))
-
-
-def _known(problem: WorldProblem, steps: Sequence[Step]) -> set[int]:
-    known: set[int] = set()
-    for step in steps:
-        known.update(needed_for(problem, step.place, known))
-    return known
 
 
 def _row(
@@ -108,11 +97,10 @@ def _row(
     answer: str,
 ) -> dict[str, Any]:
     first = first_error(steps)
-    turns = [{"role": message.role, "content": message.content} for message in asked]
     return {
         "id": f"{mode}-{split}-{index}",
         "difficulty": problem.difficulty,
         "kind": "" if first == NO_ERROR else steps[first].truth.kind,
         "mode": mode,
-        "messages": [*turns, {"role": "assistant", "content": answer}],
+        "messages": answered(asked, answer),
     }

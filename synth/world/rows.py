@@ -12,7 +12,7 @@ from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
 from genprm.synth.world.examples import HELD_OUT, Example, Split, example
 from genprm.synth.world.problems import WorldProblem
-from genprm.synth.world.teacher import Mode, analyse, conversation, make_check, needed_for
+from genprm.synth.world.teacher import Mode, analyse, answered, conversation, known_after, make_check
 from genprm.synth.world.truth import Step
 from genprm.types import NO_ERROR, Check, Message, Rationale
 
@@ -86,8 +86,7 @@ def policy_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         rng = random.Random(f"policy row {made.solution.id}")
         asked = asked_to_revise(made) if made.kind else asked_to_solve(made)
         answer = _revised(rng, made) if made.kind else _solved(rng, made)
-        turns = [{"role": message.role, "content": message.content} for message in asked]
-        yield _row(made, "revise" if made.kind else "solve", [*turns, {"role": "assistant", "content": answer}])
+        yield _row(made, "revise" if made.kind else "solve", answered(asked, answer))
 
 
 def solution_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
@@ -131,9 +130,7 @@ def _revised(rng: random.Random, made: Example) -> str:
 
 def true_critique(problem: WorldProblem, steps: Sequence[Step], at: int) -> Rationale:
     """What a critic who is right says of a step."""
-    known: set[int] = set()
-    for step in steps[:at]:
-        known.update(needed_for(problem, step.place, known))
+    known = known_after(problem, steps[:at])
     check = make_check(problem, steps[at], known)
     said = analyse(problem, steps[at], known)
     return Rationale(0, "ok", analysis=said, checks=(Check(check.code, Result("ok", stdout=check.output)),))

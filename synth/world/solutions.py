@@ -8,7 +8,7 @@ from typing import Literal
 
 from genprm.synth.world.faults import make_fault, other_form, place_of_fault, rounded
 from genprm.synth.world.problems import Quantity, WorldProblem, evaluate
-from genprm.synth.world.truth import Step, StepTruth, names_of
+from genprm.synth.world.truth import Step, StepTruth, first_wrong, names_of
 
 Form = Literal["plain", "detour", "lucky"]
 """``detour``: right, after something that was not needed, or that was corrected at once. ``lucky``: a wrong step, and
@@ -39,8 +39,7 @@ class Solver:
         text = text or self._told(quantity, computation, claimed)
         right = claimed == quantity.value and (not form or evaluate(form, names) == claimed) and not fault
         self.beliefs[place] = claimed
-        quantities = self.problem.quantities
-        reachable = all(quantities[at].value == value for at, value in self.beliefs.items() if at in self.needed)
+        reachable = first_wrong(self.problem, self.beliefs, self.needed) is None
         truth = StepTruth(right, "" if right else fault or "carried", reachable)
         self.steps.append(Step(text, place, claimed, computation, truth))
 
@@ -127,8 +126,7 @@ def write_solution(
     quantity that no step needs, or with ``written``, whose value is right.
     """
     solver = Solver(problem, rng, rng.choice(("*", "*", "×")))
-    order = order_of(rng, problem)
-    extra = [at for at, q in enumerate(problem.quantities) if at not in problem.needed() and not q.given]
+    order, extra = order_of(rng, problem), _not_needed(solver)
     faulty = None
     if form != "plain" and extra and rng.random() < 0.7:
         place = rng.choice(extra)
@@ -159,8 +157,7 @@ def write_solution(
 def write_sloppily(rng: random.Random, problem: WorldProblem, kinds: Sequence[str], share: float) -> list[Step]:
     """Steps as a weak policy writes them: any of them may have a fault, or be one that nobody needs."""
     solver = Solver(problem, rng, rng.choice(("*", "*", "×")), terse=0)
-    order = order_of(rng, problem)
-    extra = [at for at, q in enumerate(problem.quantities) if at not in problem.needed() and not q.given]
+    order, extra = order_of(rng, problem), _not_needed(solver)
     if extra and rng.random() < share:
         order.insert(rng.randrange(len(order)), rng.choice(extra))
     for place in order:
@@ -168,6 +165,11 @@ def write_sloppily(rng: random.Random, problem: WorldProblem, kinds: Sequence[st
             solver.worked(place)
     close(rng, solver)
     return solver.steps
+
+
+def _not_needed(solver: Solver) -> list[int]:
+    """Quantities that can be worked out, and that the answer does not follow from."""
+    return [at for at, q in enumerate(solver.problem.quantities) if at not in solver.needed and not q.given]
 
 
 def without_computation(rng: random.Random, problem: WorldProblem, step: Step) -> Step:
@@ -196,11 +198,15 @@ def order_of(rng: random.Random, problem: WorldProblem, done: Collection[int] = 
     waiting = [at for at in sorted(problem.needed()) if not problem.quantities[at].given and at not in done]
     order: list[int] = []
     while waiting:
-        ready = [at for at in waiting if not any(parent in waiting for parent in problem.quantities[at].parents)]
-        at = ready[0] if rng.random() < 0.6 else rng.choice(ready)
-        waiting.remove(at)
-        order.append(at)
+        order.append(next_of(rng, problem, waiting))
+        waiting.remove(order[-1])
     return order
+
+
+def next_of(rng: random.Random, problem: WorldProblem, waiting: Sequence[int]) -> int:
+    """One of ``waiting`` that follows from none of the others, more often than not the first."""
+    ready = [at for at in waiting if not any(parent in waiting for parent in problem.quantities[at].parents)]
+    return ready[0] if rng.random() < 0.6 else rng.choice(ready)
 
 
 def close(rng: random.Random, solver: Solver) -> None:

@@ -8,13 +8,13 @@ back as well, and checks once more.
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from genprm.protocols.genprm import ABLATIONS, ANALYZE, JUDGE, VERIFY, Ablation, GenPRMProtocol, format_output
 from genprm.sandbox.result import Result
-from genprm.synth.world.problems import WorldProblem, evaluate
-from genprm.synth.world.truth import Step, in_python
-from genprm.types import Problem, Solution
+from genprm.synth.world.problems import WorldProblem
+from genprm.synth.world.truth import Step, holds, in_python
+from genprm.types import Message, Problem, Solution
 
 Mode = Ablation
 """What a rationale consists of; ``full`` but for the ablations of ``genprm eval world``."""
@@ -33,6 +33,11 @@ class Check:
     """Whether the step's value is right."""
     computation: bool | None
     """Whether the step's own computation gives its value; None where it has none."""
+
+    @property
+    def correct(self) -> bool:
+        """Whether the step is."""
+        return self.value and self.computation is not False
 
 
 def conversation(
@@ -54,9 +59,13 @@ def conversation(
         written.append(rationale(problem, step, number, known, mode, overlooked))
         known.update(needed)
     solution = Solution(Problem(problem.text), tuple(step.text for step in steps))
-    messages = [*MODES[mode].messages(solution, len(steps) - 1, written[:-1])]
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    return [*turns, {"role": "assistant", "content": written[-1]}]
+    messages = MODES[mode].messages(solution, len(steps) - 1, written[:-1])
+    return answered(messages, written[-1])
+
+
+def answered(asked: Sequence[Message], answer: str) -> list[dict[str, str]]:
+    """The messages of a conversation that ends with that answer, as a row has them."""
+    return [asdict(message) for message in (*asked, Message("assistant", answer))]
 
 
 def rationale(
@@ -114,6 +123,14 @@ def needed_for(problem: WorldProblem, place: int, known: Collection[int]) -> lis
     return needed
 
 
+def known_after(problem: WorldProblem, steps: Sequence[Step]) -> set[int]:
+    """The places that checks of all these steps have worked out."""
+    known: set[int] = set()
+    for step in steps:
+        known.update(needed_for(problem, step.place, known))
+    return known
+
+
 def analyse(problem: WorldProblem, step: Step, known: Collection[int]) -> str:
     """Quotes first, from the step's quantity back to what is known; then what the step says."""
     quantity = problem.quantities[step.place]
@@ -137,11 +154,12 @@ def _traced(problem: WorldProblem, place: int, known: set[int]) -> list[str]:
     return lines
 
 
-def assignment(problem: WorldProblem, place: int) -> str:
-    """A quantity in Python, by the names of what it follows from."""
+def assignment(problem: WorldProblem, place: int, form: str | None = None) -> str:
+    """A quantity in Python, by the names of what it follows from; ``form``: worked out in another way than its own."""
     quantity = problem.quantities[place]
     names = {letter: problem.quantities[at].variable for letter, at in zip("ab", quantity.parents, strict=False)}
-    filled = fill(quantity.relation.form, names | {name: str(value) for name, value in quantity.numbers.items()})
+    names |= {name: str(value) for name, value in quantity.numbers.items()}
+    filled = re.sub(r"\b[a-z]\b", lambda found: names[found[0]], form or quantity.relation.form)
     return f"{quantity.variable} = {filled}"
 
 
@@ -151,7 +169,7 @@ def make_check(problem: WorldProblem, step: Step, known: Collection[int]) -> Che
     lines = [assignment(problem, at) for at in needed_for(problem, step.place, known)]
     written = in_python(step.computation)
     value = quantity.value == step.claimed
-    computation = evaluate(f"{written} == {step.claimed}", {}) == 1 if written else None
+    computation = holds(step.computation, step.claimed) if written else None
     compared = [f"{quantity.variable} == {step.claimed}"]
     printed: list[object] = [value]
     if computation is not None:
@@ -160,16 +178,18 @@ def make_check(problem: WorldProblem, step: Step, known: Collection[int]) -> Che
     compared.append(quantity.variable)
     printed.append(quantity.value)
     lines.append(f"print({', '.join(compared)})")
-    code = "\n".join(lines)
+    return Check(importing("\n".join(lines)), " ".join(map(str, printed)), quantity.value, value, computation)
+
+
+def importing(code: str) -> str:
+    """The code with the functions that it calls."""
     imported = [name for name in ("gcd", "lcm") if f"{name}(" in code]
-    if imported:
-        code = f"from math import {', '.join(imported)}\n{code}"
-    return Check(code, " ".join(map(str, printed)), quantity.value, value, computation)
+    return f"from math import {', '.join(imported)}\n{code}" if imported else code
 
 
 def conclusion(check: Check) -> str:
     """What the output says of the step."""
-    if check.value and check.computation is not False:
+    if check.correct:
         return "The paragraph is right."
     if check.value:
         return f"The value is {check.right}, but the computation in the paragraph does not give it."
@@ -178,8 +198,3 @@ def conclusion(check: Check) -> str:
     if check.computation:
         return f"The computation in the paragraph is not the one that the problem asks for. It is {check.right}."
     return f"The computation in the paragraph does not give its value. It is {check.right}."
-
-
-def fill(form: str, names: dict[str, str]) -> str:
-    """A form with other names for its letters."""
-    return re.sub(r"\b[a-z]\b", lambda found: names[found[0]], form)
