@@ -324,6 +324,11 @@ def _add_synth(commands: Any) -> None:
         help="%(choices)s: as those of ProcessBench, with the truth of each step (default), or conversations for "
         "genprm train critic and (policy, revise, review) genprm train policy",
     )
+    world.add_argument(
+        "--attempts",
+        metavar="DIR",
+        help="of revise and review: what a policy wrote itself, the folder 1-solutions of genprm synth solutions",
+    )
     world.add_argument("-o", "--output", metavar="FILE", help="a .jsonl file (default: print)")
     pipeline(kinds, _add)
     text = "conversations as others have them, such as GenPRM-MATH-Data, as rows with all their parts"

@@ -40,10 +40,7 @@ def revise_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         rng = random.Random(f"revise row {split} {index}")
         problem = _problem(rng, split, index)
         steps = _wrong_attempt(rng, problem)
-        first = first_error(steps)
-        asked = revise(problem.text, joined(steps), _criticised(rng.choice(_WAYS), problem, steps, first))
-        better = solutions.revise(rng, problem, steps, first)
-        yield _row(split, "revise", index, problem, steps, asked, joined(better))
+        yield revised(rng, f"revise-{split}-{index}", problem, steps, joined(steps))
 
 
 def review_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]]:
@@ -52,9 +49,21 @@ def review_rows(split: Split, n: int, start: int = 0) -> Iterator[dict[str, Any]
         rng = random.Random(f"review row {split} {index}")
         problem = _problem(rng, split, index)
         steps = _wrong_attempt(rng, problem) if index % 2 else solutions.revise(rng, problem, (), 0)
-        first = first_error(steps)
-        said = ACCEPTED if first == NO_ERROR else in_words(problem, steps, first)
-        yield _row(split, "review", index, problem, steps, review(problem.text, joined(steps)), said)
+        yield reviewed(f"review-{split}-{index}", problem, steps, joined(steps))
+
+
+def revised(rng: random.Random, name: str, problem: WorldProblem, steps: Sequence[Step], text: str) -> dict[str, Any]:
+    """The row of a revision of ``text``; its ``steps``, as far as its first error at least, have one."""
+    first = first_error(steps)
+    asked = revise(problem.text, text, _criticised(rng.choice(_WAYS), problem, steps, first))
+    return _row(name, "revise", problem, steps, asked, joined(solutions.revise(rng, problem, steps, first)))
+
+
+def reviewed(name: str, problem: WorldProblem, steps: Sequence[Step], text: str) -> dict[str, Any]:
+    """The row of a review of ``text``; of its ``steps`` those behind its first error may be left out."""
+    first = first_error(steps)
+    said = ACCEPTED if first == NO_ERROR else in_words(problem, steps, first)
+    return _row(name, "review", problem, steps, review(problem.text, text), said)
 
 
 def in_words(problem: WorldProblem, steps: Sequence[Step], at: int) -> str:
@@ -88,17 +97,11 @@ def _criticised(way: str, problem: WorldProblem, steps: Sequence[Step], at: int)
 
 
 def _row(
-    split: Split,
-    mode: str,
-    index: int,
-    problem: WorldProblem,
-    steps: Sequence[Step],
-    asked: Sequence[Message],
-    answer: str,
+    name: str, mode: str, problem: WorldProblem, steps: Sequence[Step], asked: Sequence[Message], answer: str
 ) -> dict[str, Any]:
     first = first_error(steps)
     return {
-        "id": f"{mode}-{split}-{index}",
+        "id": name,
         "difficulty": problem.difficulty,
         "kind": "" if first == NO_ERROR else steps[first].truth.kind,
         "mode": mode,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from genprm.protocols.genprm import ABLATIONS
-from genprm.protocols.policy import feedback, revise, solve
+from genprm.protocols.policy import JOINT, feedback, revise, solve
 from genprm.sandbox.result import Result
 from genprm.synth.world import solutions
 from genprm.synth.world.examples import HELD_OUT, Example, Split, example
@@ -138,4 +138,4 @@ def true_critique(problem: WorldProblem, steps: Sequence[Step], at: int) -> Rati
 
 def joined(steps: Sequence[Step]) -> str:
     """The text of a solution."""
-    return "\n\n".join(step.text for step in steps)
+    return JOINT.join(step.text for step in steps)
