@@ -1,6 +1,7 @@
 """Those who mean ill: keys, bodies, pages of others, text that is script, code that wants out, clients that dawdle."""
 
 import asyncio
+import gc
 import json
 import re
 import socket
@@ -204,20 +205,26 @@ def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
     ids=["lines", "signs"],
 )
 def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> None:
-    """While it is read the loop turns: what waits for it is a small part of the whole."""
+    """While it is read the loop turns: no turn of it takes more than a small part of the work.
+
+    In seconds of processor time, which other work on the machine leaves as it is."""
+    content = json.dumps(body)
 
     async def check() -> None:
         async with in_process("symbolic", direct=False) as (client, _):
-            asked = asyncio.create_task(client.post("/v1/critique", json=body))
-            began = last = time.perf_counter()
-            longest = 0.0
+            began, last, longest = time.process_time(), time.thread_time(), 0.0
+            asked = asyncio.create_task(client.post("/v1/critique", content=content, headers=JSON))
             while not asked.done():
                 await asyncio.sleep(0.002)
-                longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+                longest, last = max(longest, time.thread_time() - last), time.thread_time()
             assert asked.result().status_code in (200, 400)
-            assert longest < max(0.1, 0.4 * (last - began))
+            assert longest < max(0.02, 0.1 * (time.process_time() - began))
 
-    asyncio.run(check())
+    gc.disable()  # of all that other tests left, at any turn
+    try:
+        asyncio.run(check())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x1e"])
