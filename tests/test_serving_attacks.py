@@ -218,7 +218,7 @@ def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> N
                 await asyncio.sleep(0.002)
                 longest, last = max(longest, time.thread_time() - last), time.thread_time()
             assert asked.result().status_code in (200, 400)
-            assert longest < max(0.02, 0.1 * (time.process_time() - began))
+            assert longest < max(0.005, 0.1 * (time.process_time() - began))
 
     gc.disable()  # of all that other tests left, at any turn
     try:
@@ -350,16 +350,12 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
                 reader, writer = await asyncio.open_connection(host, int(port))
                 began = time.perf_counter()
                 writer.write(first)
-                reading = asyncio.create_task(reader.read())
-                while not reading.done() and time.perf_counter() - began < 5:
+                reading = asyncio.create_task(heard(reader))
+                while not reading.done() and time.perf_counter() - began < 20:
                     await asyncio.wait({reading}, timeout=0.1)
                     writer.write(more)
                 writer.close()
-                try:
-                    said = await reading
-                except ConnectionError:
-                    said = b""
-                return time.perf_counter() - began, said
+                return time.perf_counter() - began, await reading
 
             head = b"POST /v1/critique HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             slow = await asyncio.gather(
@@ -368,8 +364,16 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
                 cut_off(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET", b" "),
                 cut_off(head + b"Content-Length: 1000\r\n\r\n", b"x"),
             )
-            assert all(seconds < 2 for seconds, _ in slow)
+            assert all(seconds < 10 for seconds, _ in slow)  # left alone, each would last 20 s
             assert b" 408 " in slow[3][1]
+
+    async def heard(reader: asyncio.StreamReader) -> bytes:
+        """Until the end, or until the other end takes no more: what came before counts."""
+        said = b""
+        with suppress(ConnectionError):
+            while piece := await reader.read(4096):
+                said += piece
+        return said
 
     asyncio.run(check())
 
