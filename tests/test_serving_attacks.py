@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from genprm.answers import final_answer
 from genprm.errors import InputError
 from genprm.serving.adapters.text import solution_of
 from genprm.serving.events import event
@@ -191,6 +192,14 @@ def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
     began = time.process_time()
     assert solution_of(f"{text}x") in ("x", f"{text}x")
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("said", ["the answer is", "answer to the answer to", "#### x", "the answer is x. "])
+def test_an_answer_behind_many_blanks_is_read_in_linear_time(said: str) -> None:
+    """As /v1/rank reads it of every candidate, on the event loop."""
+    began = time.process_time()
+    assert final_answer(f"{said}{' ' * 20_000}y") in ("y", "x", f"x{' ' * 20_000}y", None)
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
