@@ -67,17 +67,19 @@ def test_critiques_through_the_http_engine_find_the_marked_step() -> None:
     assert counted["generation_tokens"] == sum(r.usage.completion_tokens for r in rationales)
     assert counted["busy_s"] < took
     # The 54 rationales of about 180 tokens, at 6.7 ms a token, would take 65 s one after another.
-    assert took < 20
+    assert counted["busy_s"] < 20
 
 
 def test_one_request_takes_as_long_as_the_model_says() -> None:
     with server() as url:
         ask(url)  # the first one also opens connections
-        began = time.perf_counter()
+        before, began = metrics(url)["busy_s"], time.perf_counter()
         reply = ask(url, max_tokens=200)
         took = time.perf_counter() - began
+        busy_s = metrics(url)["busy_s"] - before
     assert reply.json()["usage"]["completion_tokens"] == 200
-    assert 200 * 6.6e-3 < took < 200 * 6.9e-3 + 3
+    assert 200 * 6.6e-3 < busy_s < 200 * 6.9e-3
+    assert busy_s < took < busy_s + 20  # it keeps real time
 
 
 def test_replies_have_the_form_of_vllm() -> None:
@@ -132,11 +134,13 @@ def test_what_is_no_http_is_hung_up_on(hostile: bytes) -> None:
 
 
 def test_a_client_that_leaves_frees_its_place() -> None:
-    with server("--max-sequences", "1") as url:
+    with server("--max-sequences", "1", "--tokens", "1800", "1900") as url:  # more than ten seconds each
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}/completions", json={"prompt": ANALYZE, "max_tokens": 2000}, timeout=0.3)
+            httpx.post(
+                f"{url}/completions", json={"prompt": ANALYZE, "max_tokens": 2000}, timeout=httpx.Timeout(30, read=0.5)
+            )
         began = time.perf_counter()
         assert ask(url, max_tokens=2).status_code == 200
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 5
         counted = metrics(url)
     assert (counted["aborted"], counted["num_requests_running"]) == (1, 0)

@@ -162,7 +162,7 @@ def test_steps_are_handed_out_as_soon_as_they_are_judged() -> None:
 
     seen = run(Slow([]), times)
     assert [type(part) for _, part in seen] == [StepCritique] * 3 + [Critique]
-    assert seen[2][0] - seen[1][0] > 0.5  # three calls of a fifth of a second
+    assert seen[2][0] - seen[1][0] > 0.3  # of three calls of a fifth of a second
 
 
 @pytest.mark.slow

@@ -172,12 +172,12 @@ def test_a_call_that_takes_the_server_down_ends_by_itself(monkeypatch: pytest.Mo
 
 
 def test_waiting_for_a_connection_is_no_failure() -> None:
-    server = Server(lambda text, at: time.sleep(0.05))
+    server = Server(lambda text, at: time.sleep(0.2))
 
     async def work(engine: OpenAIEngine) -> dict[str, int]:
         return await outcomes(engine, *map(str, range(20, 40)))
 
-    assert with_engine(server, work, connections=2, timeout_s=0.3) == {"fine": 20}
+    assert with_engine(server, work, connections=2, timeout_s=1.5) == {"fine": 20}
     assert len(server.asked) == 20
 
 
@@ -189,7 +189,7 @@ def test_a_call_cancelled_at_any_moment_leaves_the_next_one_a_connection() -> No
             await asyncio.sleep(0)
         call.cancel()
         await asyncio.wait([call])
-        assert await asyncio.wait_for(outcome(engine, "next"), 5) == "fine"
+        assert await asyncio.wait_for(outcome(engine, "next"), 30) == "fine"
         await engine.close()
 
     with serving(Server(lambda text, at: None)) as url:
@@ -290,17 +290,20 @@ def test_retry_after_is_honoured() -> None:
 @pytest.mark.slow
 def test_in_the_end_all_calls_are_told_at_once() -> None:
     """Those that the server keeps hanging too, and those that come later."""
-    server = Server(lambda text, at: (lambda: time.sleep(4)) if text == "hang" else (503, {}))
+    server = Server(lambda text, at: (lambda: time.sleep(20)) if text == "hang" else (503, {}))
     said: list[str] = []
 
     async def work(engine: OpenAIEngine) -> None:
         began = time.perf_counter()
         assert await outcomes(engine, *["hang"] * 20, *["x"] * 20) == {"EngineLost": 40}
-        assert 0.5 < time.perf_counter() - began < 2
-        n_asked, began = len(server.asked), time.perf_counter()
-        with pytest.raises(EngineLost, match=r"no answer from http://.*/v1 for \d s: HTTP 503: "):
-            await engine.complete(turn("later"), Sampling())
-        assert time.perf_counter() - began < 0.1
+        assert 0.5 < time.perf_counter() - began < 15
+        n_asked = len(server.asked)
+        later = asyncio.create_task(engine.complete(turn("later"), Sampling()))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert later.done(), "it waits for nothing"
+        with pytest.raises(EngineLost, match=r"no answer from http://.*/v1 for \d+ s: HTTP 503: "):
+            await later
         assert len(server.asked) == n_asked
 
     with_engine(server, work, patience_s=0.8, on_trouble=said.append)
@@ -388,7 +391,7 @@ def test_calls_that_wait_for_their_turn_or_rest_are_told_at_once_that_the_server
         waiting = [asyncio.create_task(wait) for wait in (health.turn(), health.turn(), health.rest(60.0))]
         await asyncio.sleep(0.01)
         health.close()
-        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
         assert [type(error) for error in told] == [EngineLost] * 3
 
     asyncio.run(main())
@@ -506,7 +509,7 @@ def test_a_server_that_stays_away_is_lost() -> None:
         server.wait()
         began = time.perf_counter()
         assert await outcomes(engine, *map(str, range(20, 120))) == {"EngineLost": 100}
-        assert 1.2 < time.perf_counter() - began < 4
+        assert 1.2 < time.perf_counter() - began < 20
         await engine.close()
 
     with process() as (server, port):
@@ -540,4 +543,4 @@ def test_a_server_that_is_not_there_at_the_start_is_said_at_once() -> None:
     began = time.perf_counter()
     with pytest.raises(EngineUnavailable, match="no answer from"):
         asyncio.run(OpenAIEngine.connect(f"http://127.0.0.1:{port}/v1"))
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 20

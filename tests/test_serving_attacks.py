@@ -1,6 +1,7 @@
 """Those who mean ill: keys, bodies, pages of others, text that is script, code that wants out, clients that dawdle."""
 
 import asyncio
+import gc
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from genprm.answers import final_answer
 from genprm.errors import InputError
 from genprm.serving.adapters.text import solution_of
 from genprm.serving.events import event
@@ -192,6 +194,14 @@ def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize("said", ["the answer is", "answer to the answer to", "#### x", "the answer is x. "])
+def test_an_answer_behind_many_blanks_is_read_in_linear_time(said: str) -> None:
+    """As /v1/rank reads it of every candidate, on the event loop."""
+    began = time.process_time()
+    assert final_answer(f"{said}{' ' * 20_000}y") in ("y", "x", f"x{' ' * 20_000}y", None)
+    assert time.process_time() - began < 0.5
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -204,20 +214,26 @@ def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
     ids=["lines", "signs"],
 )
 def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> None:
-    """While it is read the loop turns: what waits for it is a small part of the whole."""
+    """While it is read the loop turns: no turn of it takes more than a small part of the work.
+
+    In seconds of processor time, which other work on the machine leaves as it is."""
+    content = json.dumps(body)
 
     async def check() -> None:
         async with in_process("symbolic", direct=False) as (client, _):
-            asked = asyncio.create_task(client.post("/v1/critique", json=body))
-            began = last = time.perf_counter()
-            longest = 0.0
+            began, last, longest = time.process_time(), time.thread_time(), 0.0
+            asked = asyncio.create_task(client.post("/v1/critique", content=content, headers=JSON))
             while not asked.done():
                 await asyncio.sleep(0.002)
-                longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+                longest, last = max(longest, time.thread_time() - last), time.thread_time()
             assert asked.result().status_code in (200, 400)
-            assert longest < max(0.1, 0.4 * (last - began))
+            assert longest < max(0.005, 0.1 * (time.process_time() - began))
 
-    asyncio.run(check())
+    gc.disable()  # of all that other tests left, at any turn
+    try:
+        asyncio.run(check())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x1e"])
@@ -343,16 +359,12 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
                 reader, writer = await asyncio.open_connection(host, int(port))
                 began = time.perf_counter()
                 writer.write(first)
-                reading = asyncio.create_task(reader.read())
-                while not reading.done() and time.perf_counter() - began < 5:
+                reading = asyncio.create_task(heard(reader))
+                while not reading.done() and time.perf_counter() - began < 20:
                     await asyncio.wait({reading}, timeout=0.1)
                     writer.write(more)
                 writer.close()
-                try:
-                    said = await reading
-                except ConnectionError:
-                    said = b""
-                return time.perf_counter() - began, said
+                return time.perf_counter() - began, await reading
 
             head = b"POST /v1/critique HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             slow = await asyncio.gather(
@@ -361,8 +373,16 @@ def test_a_client_that_dawdles_holds_no_place(tmp_path: Path) -> None:
                 cut_off(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET", b" "),
                 cut_off(head + b"Content-Length: 1000\r\n\r\n", b"x"),
             )
-            assert all(seconds < 2 for seconds, _ in slow)
+            assert all(seconds < 10 for seconds, _ in slow)  # left alone, each would last 20 s
             assert b" 408 " in slow[3][1]
+
+    async def heard(reader: asyncio.StreamReader) -> bytes:
+        """Until the end, or until the other end takes no more: what came before counts."""
+        said = b""
+        with suppress(ConnectionError):
+            while piece := await reader.read(4096):
+                said += piece
+        return said
 
     asyncio.run(check())
 

@@ -82,7 +82,7 @@ def test_a_killed_sandbox_fails_its_checks_and_serves_the_next(tmp_path: Path) -
     async def check() -> None:
         rules: list[dict[str, Any]] = [
             {"when": "[Code Output]", "text": f"Seen.\n</verify>\n<output>\n**Judgement**: $\\boxed{YES['text']}"},
-            {"when": "```python", "text": "import time; time.sleep(0.8); print(6 * 7)\n```\n"},
+            {"when": "```python", "text": "import time; time.sleep(2); print(6 * 7)\n```\n"},
             {"text": "Look.\n</analyze>\n"},
         ]
         async with (
@@ -90,7 +90,7 @@ def test_a_killed_sandbox_fails_its_checks_and_serves_the_next(tmp_path: Path) -
             httpx.AsyncClient(base_url=url) as client,
         ):
             asked = [asyncio.create_task(_critique(client, n)) for n in range(3)]
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1)
             for child in _children(os.getpid()):
                 os.kill(child, signal.SIGKILL)
             first = [await one for one in asked]
@@ -128,8 +128,9 @@ def test_work_for_a_client_that_left_is_given_up(tmp_path: Path) -> None:
                         break
             await _until_idle(service)
             asked = asyncio.create_task(client.post("/v1/critique", json=body))
-            await asyncio.sleep(0.2)
-            assert service.gate.running == 1
+            async with asyncio.timeout(10):
+                while service.gate.running != 1:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             asked.cancel()
             await _until_idle(service)
 
@@ -137,38 +138,39 @@ def test_work_for_a_client_that_left_is_given_up(tmp_path: Path) -> None:
 
 
 async def _until_idle(service: Any) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):  # the engine takes 30 s
         await service.gate.idle.wait()
     await asyncio.sleep(0.05)
     assert service.gate.running == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay_s", [0.5, 60.0])
+@pytest.mark.parametrize("delay_s", [2.5, 60.0])
 def test_sigterm_under_load_finishes_or_tells_and_leaves_nothing(tmp_path: Path, delay_s: float) -> None:
     """Within the grace answers come, after it streams end with an error and requests with 503; no process stays."""
     engine = script(tmp_path, {"delay_s": delay_s, **YES})
-    options = ["--grace", "2", "--in-flight", "20", *DIRECT]
+    options = ["--grace", "5", "--in-flight", "20", *DIRECT]
     with process("--engine", engine, *options, log=tmp_path / "log") as (url, running):
         children = _children(running.pid)
 
         async def load() -> list[Any]:
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            async with asyncio.timeout(30), httpx.AsyncClient(base_url=url, timeout=30) as client:
                 asked = []
                 for n in range(16):
                     body = {"problem": f"p{n}", "solution": "s", "stream": n % 2 == 0}
                     asked.append(asyncio.create_task(client.post("/v1/critique", json=body)))
-                await asyncio.sleep(0.3)
+                while "genprm_in_flight 16.0" not in (await client.get("/metrics")).text:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
                 running.terminate()
                 return await asyncio.gather(*asked)
 
         began = time.monotonic()
         answers = asyncio.run(load())
-        assert running.wait(10) == 0
-        assert time.monotonic() - began < 8
+        assert running.wait(30) == 0
+        assert time.monotonic() - began < 30
     last = [events(a.text)[-1][0] for a in answers[::2]]
     plain = [a.status_code for a in answers[1::2]]
-    quick = delay_s < 2
+    quick = delay_s < 5
     assert (set(last), set(plain)) == (({"critique"}, {200}) if quick else ({"error"}, {503}))
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -215,7 +217,7 @@ def test_a_stream_whose_client_left_is_no_200(tmp_path: Path, caplog: pytest.Log
 def test_an_idle_connection_is_kept_for_the_next_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an answer, and after one that came before the end of its body: past the time for reading a request, until
     the time for idleness is over."""
-    monkeypatch.setattr("genprm.serving.server.IDLE_S", 1.2)
+    monkeypatch.setattr("genprm.serving.server.IDLE_S", 2.0)
     head = b"POST /v1/critique HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\n"
     probe = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -226,7 +228,7 @@ def test_an_idle_connection_is_kept_for_the_next_request(tmp_path: Path, monkeyp
 
             async def asked(text: bytes) -> bytes:
                 writer.write(text)
-                return await asyncio.wait_for(reader.readuntil(b"}" if text == probe else b"}}"), 3)
+                return await asyncio.wait_for(reader.readuntil(b"}" if text == probe else b"}}"), 20)
 
             assert b" 200 " in await asked(probe)
             await asyncio.sleep(0.5)
@@ -236,7 +238,7 @@ def test_an_idle_connection_is_kept_for_the_next_request(tmp_path: Path, monkeyp
             assert b" 200 " in await asked(probe)
             assert b" 415 " in await asked(head)
             writer.write(b"late")
-            assert await asyncio.wait_for(reader.read(), 3) == b""
+            assert await asyncio.wait_for(reader.read(), 20) == b""
             writer.close()
 
     asyncio.run(check())

@@ -90,20 +90,20 @@ def test_a_wrong_body_gets_one_sentence(tmp_path: Path, body: Any, said: str) ->
 
 def test_a_stream_tells_drafts_steps_and_versions_as_they_come(tmp_path: Path) -> None:
     async def check() -> None:
-        policy = refiner(Rule(RIGHT.text, delay_s=0.3))
+        policy = refiner(Rule(RIGHT.text, delay_s=1.0))
         async with on_socket(script(tmp_path), refiner=policy) as (url, _), httpx.AsyncClient(base_url=url) as client:
             loop = asyncio.get_running_loop()
-            began, text = loop.time(), ""
+            text = ""
             came: dict[int, float] = {}
             async with client.stream("POST", "/v1/refine", json={**BODY, "stream": True}) as answer:
                 assert answer.headers["content-type"].startswith("text/event-stream")
                 async for chunk in answer.aiter_text():
                     text += chunk
                     for n, _ in enumerate(events(text)):
-                        came.setdefault(n, loop.time() - began)
+                        came.setdefault(n, loop.time())
             turn = ["draft", "step", "step", "version"]
             assert [name for name, _ in events(text)] == ["start", *turn * 2, "refinement"]
-            assert came[4] < 0.25 < 0.3 <= came[5]  # the first version is there while the second is being written
+            assert came[5] - came[4] > 0.5  # the first version is there while the second is being written
             whole = events(text)[-1][1]
             assert [data for name, data in events(text) if name == "version"] == whole["versions"]
             again = await client.post("/v1/refine", json={**BODY, "stream": True})
@@ -150,7 +150,7 @@ def test_it_is_paid_for_by_turns_and_has_one_place_in_the_queue(tmp_path: Path) 
 def test_a_deadline_and_a_client_that_leaves_end_the_policys_work(tmp_path: Path) -> None:
     async def check() -> None:
         policy = refiner(Rule(RIGHT.text, delay_s=30))
-        async with in_process(script(tmp_path), Options(deadline_s=0.3), refiner=policy) as (client, service):
+        async with in_process(script(tmp_path), Options(deadline_s=1.0), refiner=policy) as (client, service):
             answer = await client.post("/v1/refine", json=BODY)
             assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline")
             streamed = await client.post("/v1/refine", json={**BODY, "stream": True})
@@ -164,8 +164,9 @@ def test_a_deadline_and_a_client_that_leaves_end_the_policys_work(tmp_path: Path
                 async for chunk in answer.aiter_text():
                     if "event: version" in chunk:
                         break
-            await asyncio.sleep(0.3)
-            assert (service.gate.admitted, len(service._flights)) == (0, 0)
+            async with asyncio.timeout(10):
+                while service.gate.admitted or service._flights:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
     asyncio.run(check())
 

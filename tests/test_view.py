@@ -441,7 +441,7 @@ def test_the_command_serves_until_it_is_told_to_stop(run: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=10):
             assert main(["view", str(run), "--port", str(port)]) == 2  # it is taken
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=30)
         assert (process.returncode, out, err) == (0, "", "")
     finally:
         process.kill()
@@ -593,12 +593,12 @@ def test_ten_thousand_rows_open_at_once_and_memory_stays_flat(run: Path, tmp_pat
             file.write(lines[n % len(lines)].replace(b'"id":"world', f'"id":"{n}'.encode(), 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     desk = Desk([open_run(folder)])
-    began, cpu = time.monotonic(), time.process_time()
+    own, cpu = time.thread_time(), time.process_time()
     desk.refresh()
     assert desk.about()["runs"][0]["parts"][0]["name"] == "results"
     time.sleep(0.5)
     assert desk.rows(0, {}, "", 0)["items"]  # the page has rows while the others are read
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - own < 0.5
     index = desk.runs[0].parts[0].index
     while not index.done:
         time.sleep(0.01)
