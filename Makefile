@@ -47,8 +47,20 @@ clean:
 
 NANO := runs/nano
 POLICY := runs/policy
-TRAIN_POLICY := $(BIN)/torchrun --nproc_per_node 2 -m genprm train policy $(POLICY)/train.jsonl \
-  $(POLICY)/revise.jsonl $(POLICY)/review.jsonl --valid $(POLICY)/valid.jsonl --calculator --lr 5e-3
+TRAIN_POLICY := $(BIN)/torchrun --nproc_per_node 2 -m genprm train policy --valid $(POLICY)/valid.jsonl --calculator
+INVENTED := $(POLICY)/train.jsonl $(POLICY)/revise.jsonl $(POLICY)/review.jsonl
+OWN = $(foreach k,$(1),$(POLICY)/own-$(k).jsonl) $(foreach k,$(2),$(POLICY)/own-review-$(k).jsonl) \
+  $(POLICY)/train-some.jsonl $(POLICY)/revise-some.jsonl
+# Attempts $(1), one on each core, by the policy $(2), and rows of their revisions and reviews.
+define attempts
+$(foreach k,$(1),mkdir -p $(POLICY)/attempts-$(k) && sed -e 's/^seed = .*/seed = $(k)/' \
+  -e 's/500000-512000/$(shell expr 488 + 12 \* $(k))000-$(shell expr 500 + 12 \* $(k))000/' \
+  -e 's|nano:policy|nano:$(POLICY)/$(2)|' examples/attempts.toml > $(POLICY)/attempts-$(k)/pipeline.toml &&) true
+$(foreach k,$(1),$(BIN)/genprm synth solutions $(POLICY)/attempts-$(k) &) wait
+$(foreach k,$(1),$(BIN)/genprm synth world train --rows revise --attempts $(POLICY)/attempts-$(k)/1-solutions -n 9999 \
+  -o $(POLICY)/own-$(k).jsonl && $(BIN)/genprm synth world train --rows review -n 1500 \
+  --attempts $(POLICY)/attempts-$(k)/1-solutions -o $(POLICY)/own-review-$(k).jsonl &&) true
+endef
 
 nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on each
 	$(BIN)/genprm synth world train -n 44000 --rows critic -o $(NANO)/train.jsonl
@@ -56,14 +68,20 @@ nano: .venv/train  ## the shipped verifier: an hour on two cores, a process on e
 	$(BIN)/torchrun --nproc_per_node 2 -m genprm train critic $(NANO)/train.jsonl --valid $(NANO)/valid.jsonl \
 	  --new nano --lr 5e-3 --updates 2350 --output $(NANO)/model
 
-policy: .venv/train  ## the shipped policy and two weaker ones: half an hour on two cores
+policy: .venv/train  ## the shipped policy and two weaker ones: an hour on two cores
 	$(BIN)/genprm synth world train -n 28000 --rows policy -o $(POLICY)/train.jsonl
 	$(BIN)/genprm synth world train -n 18000 --start 100000 --rows revise -o $(POLICY)/revise.jsonl
 	$(BIN)/genprm synth world train -n 5000 --start 200000 --rows review -o $(POLICY)/review.jsonl
 	$(BIN)/genprm synth world valid -n 300 --rows policy -o $(POLICY)/valid.jsonl
-	$(TRAIN_POLICY) --new small --updates 1600 --output $(POLICY)/strong
-	$(TRAIN_POLICY) --new mini --updates 700 --output $(POLICY)/middle
-	$(TRAIN_POLICY) --new micro --updates 300 --output $(POLICY)/weak
+	head -8000 $(POLICY)/train.jsonl > $(POLICY)/train-some.jsonl
+	head -2000 $(POLICY)/revise.jsonl > $(POLICY)/revise-some.jsonl
+	$(TRAIN_POLICY) $(INVENTED) --lr 5e-3 --new small --updates 1600 --output $(POLICY)/first
+	$(call attempts,1 2,first)
+	$(TRAIN_POLICY) $(call OWN,1 2,1 2) --lr 1.5e-3 --model $(POLICY)/first --updates 480 --output $(POLICY)/second
+	$(call attempts,3 4,second)
+	$(TRAIN_POLICY) $(call OWN,1 2 3 4,3 4) --lr 2e-3 --model $(POLICY)/first --updates 800 --output $(POLICY)/strong
+	$(TRAIN_POLICY) $(INVENTED) --lr 5e-3 --new mini --updates 700 --output $(POLICY)/middle
+	$(TRAIN_POLICY) $(INVENTED) --lr 5e-3 --new micro --updates 300 --output $(POLICY)/weak
 
 # --- what a verifier gets out of its policy -------------------------------------------------------------------------
 # All figures of docs/refine.md, rank.md, heads.md and search.md on problems that no model has seen: an hour and a half on

@@ -76,6 +76,20 @@ def test_what_is_not_known_teaches_nothing(attempts: list[Attempt]) -> None:
     assert list(attempt_rows("revise", [foreign, replace(wrong, grade="right")], "train", 10)) == []
 
 
+def test_a_calculation_in_other_words_is_mended_too(attempts: list[Attempt]) -> None:
+    """Where the end is wrong; such a step is taken to be about what should come next."""
+    wrong = next(one for one in attempts if not one.right)
+    for calculation in ("3 + 4 = 7", "5 / 0 = 3", "12 * 3 - 4 = 1"):
+        strange = replace(wrong, solution=replace(wrong.solution, steps=(f"Well, {calculation}!", "Hm.")))
+        (row,) = attempt_rows("revise", [strange], "train", 10)
+        _, _, critique, answer = _said(row)
+        assert critique.startswith("Paragraph 1 is wrong")
+        assert boxed(answer) == wrong.solution.problem.answer
+    for nothing in ("9 ^ 9 ^ 9 ^ 9 = 1", "07 + 1 = 8", "3 = 3"):
+        strange = replace(wrong, solution=replace(wrong.solution, steps=(nothing,)))
+        assert list(attempt_rows("revise", [strange], "train", 10)) == []
+
+
 def test_attempts_at_problems_to_measure_by_are_refused(attempts: list[Attempt]) -> None:
     with pytest.raises(InputError, match="is an attempt at a problem of the split train"):
         list(attempt_rows("revise", attempts, "valid", 1))

@@ -6,6 +6,7 @@ truth, criticised and mended as :mod:`~genprm.synth.world.revisions` does it wit
 """
 
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +19,8 @@ from genprm.synth.world.examples import Split, split_of
 from genprm.synth.world.problems import WorldProblem
 from genprm.synth.world.reading import first_error, read_problem, read_solution
 from genprm.synth.world.revisions import reviewed, revised
-from genprm.synth.world.truth import Step
+from genprm.synth.world.solutions import order_of
+from genprm.synth.world.truth import Step, StepTruth
 from genprm.types import NO_ERROR
 
 Row = dict[str, Any]
@@ -37,7 +39,7 @@ class Read:
 
 
 def read_attempts(attempts: Iterable[Attempt], split: Split) -> Iterator[Read]:
-    """Those in the world's language; not those that end wrongly without a wrong step, nor those that are right by luck.
+    """Those whose first error is known; not those that are right by luck, nor those that end wrongly without an error.
 
     Raises:
         InputError: a problem of another split: its rows would teach what is to be measured.
@@ -82,9 +84,26 @@ def _read(attempt: Attempt, problem: WorldProblem) -> Read | None:
     texts = attempt.solution.steps
     steps = read_solution(problem, texts)
     first = first_error(steps)
-    if first is None or (first == NO_ERROR) != attempt.right:
+    if first == NO_ERROR:
+        told = [step for step in steps if step is not None]
+        return Read(attempt.solution.id, problem, JOINT.join(texts), told, False) if attempt.right else None
+    at = steps.index(None) if first is None else first
+    right = [step for step in steps[:at] if step is not None]
+    wrong = steps[at] or _supposed(problem, right, texts[at])
+    if attempt.right or wrong is None or problem.asked in {step.place for step in right}:
+        return None  # right by luck, not to be read, or it had its answer and went on
+    return Read(attempt.solution.id, problem, JOINT.join(texts), [*right, wrong], True)
+
+
+def _supposed(problem: WorldProblem, before: Sequence[Step], text: str) -> Step | None:
+    """A step in no words of the world, in a solution that ends wrongly: taken, as a critic would, to be about what
+    should come next; None where it has no calculation."""
+    found = _CALCULATION.search(text)
+    waiting = order_of(random.Random(text), problem, {step.place for step in before})
+    if found is None or not waiting:
         return None
-    told = [step for step in steps[: None if first == NO_ERROR else first + 1] if step is not None]
-    if first != NO_ERROR and problem.asked in {step.place for step in told[:-1]}:
-        return None  # it had its answer, and went on
-    return Read(attempt.solution.id, problem, JOINT.join(texts), told, first != NO_ERROR)
+    return Step(text, waiting[0], int(found[2]), found[1], StepTruth(False))
+
+
+_NUMBER = "(?:0|[1-9][0-9]{0,8})"
+_CALCULATION = re.compile(rf"\b({_NUMBER}(?: (?:[-+*/×]|mod) {_NUMBER}){{1,4}}) = (-?[0-9]{{1,12}})")
