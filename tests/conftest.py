@@ -1,7 +1,8 @@
 """What all tests share: an environment of their own, and the way to data that is never committed."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
     for name in _OFFLINE:
         monkeypatch.setenv(name, "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_the_room() -> Iterator[None]:
+    yield
+    if rooms := sys.modules.get("tests.rooms"):
+        rooms.close_room()
 
 
 def _data_dir() -> Path:

@@ -10,6 +10,7 @@ from genprm.engines.symbolic import SymbolicEngine, engine
 from genprm.errors import EngineRefused
 from genprm.sandbox import Sandbox, Session
 from genprm.types import Completion, Message, Problem, Prompt, Sampling, Solution, StepCritique
+from tests.rooms import room
 
 SYSTEM = Message("system", "You are a math teacher.")
 ANALYZE = "<analyze>\nLet's analyze the Paragraph {t} step by step: "
@@ -218,11 +219,11 @@ def judged() -> dict[Case, tuple[str, str]]:
     cases: list[Case] = [(PROBLEM, (text,)) for text in (*REFUTED, *CONFIRMED, *SILENT)]
     cases += [(problem, steps) for _, problem, steps in STEPS]
 
-    async def run() -> dict[Case, tuple[str, str]]:
-        async with Sandbox() as sandbox, sandbox.session() as session:
+    async def run(sandbox: Sandbox) -> dict[Case, tuple[str, str]]:
+        async with sandbox.session() as session:
             return {case: await judge(session, *case) for case in cases}
 
-    return asyncio.run(run())
+    return room().run(run)
 
 
 @pytest.mark.parametrize("text", REFUTED)
