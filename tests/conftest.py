@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+
+# Else every run would rewrite all tests' assertions again, and every process that tests start compile what it needs.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("house", deadline=None)  # time limits on a loaded machine are noise
 settings.load_profile("house")
