@@ -11,6 +11,9 @@ import pytest
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would wait for each other, busily
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings  # noqa: E402
 
 settings.register_profile("house", deadline=None)  # time limits on a loaded machine are noise

@@ -192,30 +192,21 @@ def test_a_text_of_nothing_does_not_stop_the_server(text: str) -> None:
     assert time.process_time() - began < 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"problem": "p", "solution": "\n" * 500_000},
-        {
-            "problem": "p",
-            "solution": ["1/" * 9_000, "-" * 18_000, "(" * 9_000 + ")" * 9_000 + "=3", "5" + "!" * 17_000],
-        },
-    ],
-    ids=["lines", "signs"],
-)
-def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> None:
+def test_a_long_text_does_not_hold_up_the_others() -> None:
     """While it is read the loop turns: what waits for it is a small part of the whole."""
+    signs = ["1/" * 9_000, "-" * 18_000, "(" * 9_000 + ")" * 9_000 + "=3", "5" + "!" * 17_000]
 
     async def check() -> None:
         async with in_process("symbolic", direct=False) as (client, _):
-            asked = asyncio.create_task(client.post("/v1/critique", json=body))
-            began = last = time.perf_counter()
-            longest = 0.0
-            while not asked.done():
-                await asyncio.sleep(0.002)
-                longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
-            assert asked.result().status_code in (200, 400)
-            assert longest < max(0.1, 0.4 * (last - began))
+            for solution in ("\n" * 500_000, signs):
+                asked = asyncio.create_task(client.post("/v1/critique", json={"problem": "p", "solution": solution}))
+                began = last = time.perf_counter()
+                longest = 0.0
+                while not asked.done():
+                    await asyncio.sleep(0.002)
+                    longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+                assert asked.result().status_code in (200, 400)
+                assert longest < max(0.1, 0.4 * (last - began))
 
     asyncio.run(check())
 
