@@ -1,4 +1,4 @@
-"""One sandbox for all tests of a process that need some sandbox: to start one takes a second, to warm it four."""
+"""One sandbox for all tests of a process that need some sandbox: to start one takes a second."""
 
 import asyncio
 import functools
@@ -15,7 +15,7 @@ class Room:
     """A sandbox in an event loop that goes on between two tests, in a thread of its own."""
 
     def __init__(self) -> None:
-        self._sandbox = Sandbox()
+        self._sandbox = Sandbox(warm=False)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="room", daemon=True)
         self._thread.start()
