@@ -5,11 +5,13 @@ import functools
 
 import pytest
 
-from genprm import open_critic
+from genprm.critic import Critic
+from genprm.engines import open_engine
 from genprm.engines.symbolic import SymbolicEngine, engine
 from genprm.errors import EngineRefused
+from genprm.protocols.genprm import GenPRMProtocol
 from genprm.sandbox import Sandbox, Session
-from genprm.types import Completion, Message, Problem, Prompt, Sampling, Solution, StepCritique
+from genprm.types import Completion, Message, Method, Problem, Prompt, Sampling, Solution, StepCritique
 from tests.rooms import room
 
 SYSTEM = Message("system", "You are a math teacher.")
@@ -279,11 +281,12 @@ def test_several_claims_are_guarded_from_each_other() -> None:
 def test_a_check_that_raises_settles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "write_check", lambda claims: 'raise ValueError("1 + 1 = 2: False")\n')
 
-    async def run() -> StepCritique:
-        async with open_critic("symbolic") as critic:
+    async def run(sandbox: Sandbox) -> StepCritique:
+        async with open_engine("symbolic") as asked:
+            critic = Critic(asked, sandbox, GenPRMProtocol(), Method("symbolic", "genprm"))
             return (await critic.critique(Solution(Problem(PROBLEM), ("So 1 + 1 = 3.",)))).steps[0]
 
-    step = asyncio.run(run())
+    step = room().run(run)
     assert step.rationales[0].checks[0].result.status == "error"
     assert step.correct
 
