@@ -52,10 +52,11 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _close_the_room() -> Iterator[None]:
+def _close_what_is_shared() -> Iterator[None]:
     yield
-    if rooms := sys.modules.get("tests.rooms"):
-        rooms.close_room()
+    for name in ("tests.rooms", "tests.pages"):
+        if shared := sys.modules.get(name):
+            shared.close()
 
 
 def _data_dir() -> Path:

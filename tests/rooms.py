@@ -54,6 +54,6 @@ def room() -> Room:
     return Room()
 
 
-def close_room() -> None:
+def close() -> None:
     if room.cache_info().currsize:
         room().close()
