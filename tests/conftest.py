@@ -1,6 +1,7 @@
 """What all tests share: an environment of their own, and the way to data that is never committed."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,16 @@ def shared_data(data_dir: Path) -> SharedData:
         return path
 
     return part
+
+
+_ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick suite does not load files that are slow as a whole: most import torch, in every process."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    return _ALL_SLOW.search(collection_path.read_text()) is not None or None
 
 
 def pytest_report_header() -> str:
