@@ -42,7 +42,7 @@ from tests.test_cli import environment, interruptible, until
 @functools.cache
 def many() -> list[Example]:
     """Examples of every kind; made when a test wants them, for every process of a suite reads this file."""
-    return list(examples("valid", 220))
+    return list(examples("valid", 330))
 
 
 def reckoned(made: Example, forced: Mapping[int, int] | None = None) -> list[Fraction]:
@@ -95,10 +95,10 @@ def test_the_answer_is_boxed_in_the_last_step_only() -> None:
 
 
 def test_every_kind_of_fault_and_every_relation_occurs() -> None:
-    assert Counter(made.kind == "" for made in many()) == {True: 110, False: 110}
+    assert Counter(made.kind == "" for made in many()) == {True: 165, False: 165}
     kinds = Counter(made.kind for made in many() if made.kind)
     assert set(kinds) == set(FIRST_KINDS)
-    assert set(kinds.values()) == {10}
+    assert set(kinds.values()) == {15}
     assert any(truth.kind == "carried" for made in many() for truth in made.truths)
     assert {made.form for made in many()} == {"plain", "detour", "lucky"}
     used = {quantity.relation.name for made in many() for quantity in made.problem.quantities}
@@ -148,7 +148,7 @@ def test_a_wrong_reference_names_another_holder() -> None:
                 wrong = [{letter: holder} for letter in "AB" for holder in held - {quantity.words.get(letter)}]
                 assert any(quantity.text(because, **named).lower() in text for named in wrong), step.text
                 seen += 1
-    assert seen == 10
+    assert seen == 15
 
 
 def test_graphs_are_acyclic() -> None:
