@@ -123,7 +123,7 @@ def moved_by(made: Example, place: int) -> set[int]:
 
 def test_the_answer_moves_with_what_it_needs_and_with_nothing_else() -> None:
     n_hidden = 0
-    for made in many():
+    for made in many()[:300]:
         moved = {place: moved_by(made, place) for place in range(len(made.problem.quantities))}
         answering = {place for place, others in moved.items() if made.problem.asked in others}
         needed = made.problem.needed()

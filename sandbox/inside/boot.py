@@ -91,7 +91,7 @@ def _address_space() -> int:
 
 def _warm(seed: int | None, maps: int, wanted: bool) -> Iterator[None]:
     """The chores of the idle zygote. No child must be able to tell how many are done, but by its speed."""
-    for _ in warmup.rest() if wanted else ():
+    for _ in warmup.rest() if wanted else iter(()):
         reseed(seed)
         gc.freeze()
         yield
