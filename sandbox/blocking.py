@@ -90,5 +90,5 @@ class BlockingSession:
 
 def run(code: str, limits: Limits | None = None, level: Level = "confined") -> Result:
     """Run one check in a fresh sandbox. Takes about a second; for many checks use ``Sandbox``."""
-    with Sandbox(limits, level=level, spares=0) as sandbox, sandbox.session() as session:
+    with Sandbox(limits, level=level, spares=0, warm=False) as sandbox, sandbox.session() as session:
         return session.run(code)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> Work:
 
 
 async def _run(args: argparse.Namespace, code: str, limits: Limits) -> int:
-    sandbox = Sandbox(limits=limits, level=args.sandbox_level, policy=args.sandbox_policy)
+    sandbox = Sandbox(limits=limits, level=args.sandbox_level, policy=args.sandbox_policy, warm=False)
     try:
         async with sandbox, sandbox.session() as session:
             result = await session.run(code)

@@ -44,6 +44,8 @@ class Plan:
     preload: tuple[str, ...] = ()
     spares: int = 0
     """Children forked ahead of need."""
+    warm: bool = True
+    """Whether it goes on to get warmer while it is idle."""
 
 
 class Nursery:
@@ -98,7 +100,8 @@ class Nursery:
         root = os.path.join(self._base, "root")
         os.mkdir(root)
         plan = asdict(self._plan)
-        order = {"host": os.getpid(), "base": root, **{name: plan[name] for name in ("limits", "seed", "preload")}}
+        told = {name: plan[name] for name in ("limits", "seed", "preload", "warm")}
+        order = {"host": os.getpid(), "base": root, **told}
         with contextlib.suppress(OSError):  # where it died at once, the end of the connection says so
             self._control.send(json.dumps(order).encode())
         try:

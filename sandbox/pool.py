@@ -36,7 +36,8 @@ class Sandbox:
 
     ``seed``: hash seed and random states of every session, so that the same checks print the same; None for fresh ones.
     ``preload``: modules to import once beforehand, such as ``scipy.stats``. ``spares``: processes kept ready for
-    sessions to come (default: twice ``workers``).
+    sessions to come (default: twice ``workers``). ``warm``: spend some four seconds of an idle core on making checks
+    that use sympy a third quicker, which a few checks are not worth.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Sandbox:
         seed: int | None = 0,
         preload: Sequence[str] = (),
         spares: int | None = None,
+        warm: bool = True,
     ) -> None:
         if level not in ("confined", "process"):
             raise SandboxError(f"unknown level {level!r}: it is 'confined' or 'process'")
@@ -65,7 +67,7 @@ class Sandbox:
         self.flags: tuple[str, ...] = ()
         """Remarks that belong on every result."""
         self.started = False
-        self._plan = Plan(self.limits, seed, tuple(preload), 2 * workers if spares is None else spares)
+        self._plan = Plan(self.limits, seed, tuple(preload), 2 * workers if spares is None else spares, warm)
         self._level = level
         self._nursery: Nursery | Portable | None = None
         self._reviewer = Reviewer(self.worker)

@@ -1,11 +1,21 @@
 """What all tests share: an environment of their own, and the way to data that is never committed."""
 
 import os
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+
+# Else every run would rewrite all tests' assertions again, and every process that tests start compile what it needs.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would wait for each other, busily
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("house", deadline=None)  # time limits on a loaded machine are noise
 settings.load_profile("house")
@@ -42,6 +52,14 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         monkeypatch.setenv(name, "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _close_what_is_shared() -> Iterator[None]:
+    yield
+    for name in ("tests.rooms", "tests.pages"):
+        if shared := sys.modules.get(name):
+            shared.close()
+
+
 def _data_dir() -> Path:
     """``$GENPRM_DATA``, else ``shared/data`` beside the repository."""
     beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -68,6 +86,16 @@ def shared_data(data_dir: Path) -> SharedData:
         return path
 
     return part
+
+
+_ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick suite does not load files that are slow as a whole: most import torch, in every process."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    return _ALL_SLOW.search(collection_path.read_text()) is not None or None
 
 
 def pytest_report_header() -> str:

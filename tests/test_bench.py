@@ -37,6 +37,7 @@ from genprm.sandbox.result import Result
 from genprm.sandbox.trials.figures import Figure
 from genprm.synth.beta import wilson
 from genprm.types import NO_ERROR, Completion, Method, Prompt, Rationale, Sampling, Token, Usage
+from tests.rooms import room
 
 FAST = Latency(Device(iteration_s=0.01, sequence_s=0.0, bandwidth=1e18, compute=1e24))
 """Ten milliseconds an iteration, whatever is in it."""
@@ -289,18 +290,17 @@ def test_one_by_one_comes_to_the_same_verdicts_with_one_call_at_a_time() -> None
     made = solutions(3, 3)
     method = Method("scripted", "genprm", n=3)
 
-    async def main() -> tuple[Pass, Pass, int, int, list[str]]:
+    async def main(sandbox: Sandbox) -> tuple[Pass, Pass, int, int, list[str]]:
         fast_engine, slow_engine = divided(), divided()
-        async with Sandbox() as sandbox:
-            protocol = GenPRMProtocol()
-            fast = await all_at_once(Critic(fast_engine, sandbox, protocol, method), made)
-            slow = await one_by_one(slow_engine, sandbox, protocol, method, made, seconds=60)
-            one = Sequential(divided(), sandbox, protocol, method)
-            async with aclosing(one.steps(made[0])) as steps:
-                printed = [r.checks[0].result.stdout async for step in steps for r in step.rationales]
+        protocol = GenPRMProtocol()
+        fast = await all_at_once(Critic(fast_engine, sandbox, protocol, method), made)
+        slow = await one_by_one(slow_engine, sandbox, protocol, method, made, seconds=60)
+        one = Sequential(divided(), sandbox, protocol, method)
+        async with aclosing(one.steps(made[0])) as steps:
+            printed = [r.checks[0].result.stdout async for step in steps for r in step.rationales]
         return fast, slow, fast_engine.most, slow_engine.most, printed
 
-    fast, slow, most_fast, most_slow, printed = asyncio.run(main())
+    fast, slow, most_fast, most_slow, printed = room().run(main)
     assert (fast.steps, fast.rationales, slow.steps, slow.rationales) == (9, 27, 9, 27)
     assert same_verdicts(fast, slow) == (9, 9)
     assert {True, False} <= set(slow.verdicts.values())
@@ -311,12 +311,11 @@ def test_one_by_one_comes_to_the_same_verdicts_with_one_call_at_a_time() -> None
 
 @pytest.mark.slow
 def test_one_by_one_ends_with_the_step_at_hand_when_its_time_is_up() -> None:
-    async def main() -> Pass:
-        async with Sandbox() as sandbox:
-            method = Method("scripted", "genprm")
-            return await one_by_one(divided(), sandbox, GenPRMProtocol(), method, solutions(3, 3), seconds=0)
+    async def main(sandbox: Sandbox) -> Pass:
+        method = Method("scripted", "genprm")
+        return await one_by_one(divided(), sandbox, GenPRMProtocol(), method, solutions(3, 3), seconds=0)
 
-    assert asyncio.run(main()).steps == 1
+    assert room().run(main).steps == 1
 
 
 def passed(steps: int, seconds: float, **counters: float) -> Pass:

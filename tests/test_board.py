@@ -27,6 +27,7 @@ from genprm.types import (
     StepCritique,
     Usage,
 )
+from tests.rooms import room
 
 SOLUTION = Solution(Problem("What is 1 + 2 + 3 + 4?"), tuple(f"Step {k}: we add {k}." for k in range(1, 5)), "s")
 
@@ -55,13 +56,12 @@ class Chancy(ScriptedEngine):
 
 
 def many(engine: Any, method: Method, solutions: Sequence[Solution], *, concurrency: int = 64) -> dict[str, Critique]:
-    async def main() -> dict[str, Critique]:
-        async with Sandbox(policy="off") as sandbox:
-            critic = Critic(engine, sandbox, GenPRMProtocol(), method, concurrency=concurrency)
-            async with aclosing(critic.critique_many(solutions)) as critiques:
-                return {done.solution.id: done async for done in critiques}
+    async def main(sandbox: Sandbox) -> dict[str, Critique]:
+        critic = Critic(engine, sandbox, GenPRMProtocol(), method, concurrency=concurrency)
+        async with aclosing(critic.critique_many(solutions)) as critiques:
+            return {done.solution.id: done async for done in critiques}
 
-    return asyncio.run(main())
+    return room().run(main, policy="off")
 
 
 def one(engine: Any, method: Method, solution: Solution = SOLUTION) -> Critique:
@@ -291,22 +291,21 @@ def test_an_engine_that_is_lost_ends_the_run_and_what_was_done_is_kept() -> None
                 raise EngineLost("no answer for 300 s")
             return await super().complete(prompt, sampling)
 
-    async def main() -> tuple[list[Critique], int]:
+    async def main(sandbox: Sandbox) -> tuple[list[Critique], int]:
         done = []
-        async with Sandbox() as sandbox:
-            critic = Critic(Leaving(0), sandbox, GenPRMProtocol(), Method("s", "genprm"), concurrency=4)
-            solutions = (replace(SOLUTION, id=str(n)) for n in range(10_000))
-            critiques = critic.critique_many(solutions)
+        critic = Critic(Leaving(0), sandbox, GenPRMProtocol(), Method("s", "genprm"), concurrency=4)
+        solutions = (replace(SOLUTION, id=str(n)) for n in range(10_000))
+        critiques = critic.critique_many(solutions)
 
-            async def take() -> None:
-                async for critique in critiques:
-                    done.append(critique)
+        async def take() -> None:
+            async for critique in critiques:
+                done.append(critique)
 
-            with pytest.raises(EngineLost, match="no answer for 300 s"):
-                await take()
+        with pytest.raises(EngineLost, match="no answer for 300 s"):
+            await take()
         return done, next(int(s.id) for s in solutions)
 
-    done, taken = asyncio.run(main())
+    done, taken = room().run(main)
     assert 1 <= len(done) <= 25
     assert all(r.outcome == "ok" for critique in done for step in critique.steps for r in step.rationales)
     assert taken < 90

@@ -8,20 +8,20 @@ import pytest
 
 from genprm.checks import CheckTree
 from genprm.sandbox import Sandbox
+from tests.rooms import room
 
 T = TypeVar("T")
 
 
 def run(work: Callable[[CheckTree, Sandbox], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with Sandbox(policy="off") as sandbox:
-            tree = CheckTree(sandbox)
-            try:
-                return await work(tree, sandbox)
-            finally:
-                await tree.close()
+    async def main(sandbox: Sandbox) -> T:
+        tree = CheckTree(sandbox)
+        try:
+            return await work(tree, sandbox)
+        finally:
+            await tree.close()
 
-    return asyncio.run(main())
+    return room().run(main, policy="off")
 
 
 def n_run(sandbox: Sandbox) -> int:

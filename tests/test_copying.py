@@ -7,6 +7,8 @@ pytest.importorskip("transformers", reason="the extra train is not installed")
 
 from genprm.training.new import new_model, shape_named  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 WORDS = [
     f"{a}{b}" for a in ("ka", "lo", "mi", "nu", "re", "so", "ta", "vi") for b in ("ben", "dor", "fis", "gal", "hum")
 ]

@@ -15,6 +15,7 @@ from genprm.errors import ConfigError
 from genprm.protocols import GenPRMProtocol, JudgeProtocol
 from genprm.sandbox import Sandbox
 from genprm.types import NO_ERROR, Completion, Critique, Method, Problem, Prompt, Sampling, Solution, StepCritique
+from tests.rooms import room
 
 T = TypeVar("T")
 SOLUTION = Solution(Problem("What is 2 + 3 * 4?"), ("First, 3 * 4 = 12.", "So 2 + 12 = 15.", "The answer is 15."))
@@ -56,14 +57,13 @@ SECOND_WRONG = answers(("First", "Yes", 0.9), ("So 2", "No", 0.1), ("The answer"
 def run(
     asked: Any, work: Callable[[Critic], Awaitable[T]], method: Method | None = None, *, concurrency: int = 64
 ) -> T:
-    async def main() -> T:
-        async with Sandbox() as sandbox:
-            protocol = GenPRMProtocol()
-            return await work(
-                Critic(asked, sandbox, protocol, method or Method("scripted", "genprm"), concurrency=concurrency)
-            )
+    async def main(sandbox: Sandbox) -> T:
+        protocol = GenPRMProtocol()
+        return await work(
+            Critic(asked, sandbox, protocol, method or Method("scripted", "genprm"), concurrency=concurrency)
+        )
 
-    return asyncio.run(main())
+    return room().run(main)
 
 
 def critique(asked: Any, method: Method | None = None, solution: Solution = SOLUTION) -> Critique:

@@ -18,11 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
-pytest.importorskip("vllm", reason="needs the extra vllm", exc_type=ImportError)
-
 import httpx
+import pytest
 
 from genprm.engines import open_engine
 from genprm.engines.hf_tokenizer import HfTokenizer
@@ -47,6 +44,12 @@ SCHEMA = {
     "required": ["first_error", "sure"],
     "additionalProperties": False,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _vllm() -> None:
+    """Loaded when a test runs: it takes seconds, and the quick suite has none of these tests."""
+    pytest.importorskip("vllm", reason="needs the extra vllm", exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")

@@ -485,6 +485,9 @@ def test_a_picture_without_figures_is_not_written(tmp_path: Path, engine: list[s
     assert not picture.exists()
 
 
+PLOTTED = ["--plot", "v.svg", "--engine", "scripted:{script}", "--option", "verify=false"]
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -497,9 +500,9 @@ def test_a_picture_without_figures_is_not_written(tmp_path: Path, engine: list[s
             "protocol judge has no option",
         ),
         (["--option", "nonsense=1"], "protocol genprm has no option 'nonsense'"),
-        (["--plot", "v.svg", "--engine", "scripted:{script}", "-n", "1"], "--plot draws F1 over votes"),
-        (["--plot", "v.svg", "--engine", "scripted:{script}", "--stopping", "exact"], "--stopping none"),
-        (["--plot", "v.svg", "--engine", "scripted:{script}", "--context", "first"], "--context first"),
+        ([*PLOTTED, "-n", "1"], "--plot draws F1 over votes"),
+        ([*PLOTTED, "--stopping", "exact"], "--stopping none"),
+        ([*PLOTTED, "--context", "first"], "--context first"),
         (["--plot", "v.svg", "--engine", "scripted:{script}", "--protocol", "judge"], "--protocol judge"),
         (["--option", "execute=false", "--ablation", "full", "no-run"], "--ablation no-run sets execute itself"),
         (["--option", "verify", "--ablation", "direct"], "an option is given as NAME=VALUE, not as 'verify'"),

@@ -32,7 +32,7 @@ from genprm.types import Problem, Solution
 from tests.tiny_models import make_model
 from tests.training_rows import TINY, solution, write
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 
 
 def valued(rng: random.Random, n: int = 16) -> dict[str, Any]:
@@ -199,7 +199,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
-@pytest.mark.slow
 def test_heads_learn_what_the_rows_say(trained: Path) -> None:
     test = [solution(random.Random(f"test {k}"), 3) for k in range(60)]
     q, advantage, outcome = [], [], []
@@ -216,7 +215,6 @@ def test_heads_learn_what_the_rows_say(trained: Path) -> None:
     assert kept["prover"] == "best of 4: nano:policy fixed:16"
 
 
-@pytest.mark.slow
 def test_batches_and_prefixes_do_not_change_scores(trained: Path) -> None:
     made = solution(random.Random(7), 3)
     whole, prefix, bare, long = scored(
@@ -238,7 +236,6 @@ def test_batches_and_prefixes_do_not_change_scores(trained: Path) -> None:
     assert long.error.startswith("too long: ")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("merge", [False, True])
 def test_adapters(tmp_path: Path, merge: bool) -> None:
     pytest.importorskip("peft")
@@ -251,7 +248,6 @@ def test_adapters(tmp_path: Path, merge: bool) -> None:
     assert None not in scores.steps
 
 
-@pytest.mark.slow
 def test_an_encoder(tmp_path: Path) -> None:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -272,7 +268,6 @@ def test_an_encoder(tmp_path: Path) -> None:
         assert made_alone.steps == pytest.approx(one.steps, abs=1e-5), "padding is seen by no one"
 
 
-@pytest.mark.slow
 def test_the_shipped_policy_is_a_start(tmp_path: Path) -> None:
     policy = Path("genprm/weights/policy")
     data = rows(tmp_path / "v.jsonl", 10)
@@ -282,7 +277,6 @@ def test_the_shipped_policy_is_a_start(tmp_path: Path) -> None:
     assert not scores.error
 
 
-@pytest.mark.slow
 def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path) -> None:
     data = rows(tmp_path / "v.jsonl", 100)
     words = ["train", "head", data, "--new", TINY, "--updates", 30, "--save-every", 5, "--batch-tokens", 1024]

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from genprm.api import open_critic
+from genprm.critic import Critic
+from genprm.engines import open_engine
 from genprm.errors import ConfigError
 from genprm.eval.simulated_policy import SimulatedPolicy
+from genprm.protocols.genprm import GenPRMProtocol
+from genprm.sandbox import Sandbox
 from genprm.synth.labelers import Labeler
 from genprm.synth.labelers.dropout import Dropout
 from genprm.synth.labelers.heuristics import Heuristics, signs
@@ -18,7 +21,8 @@ from genprm.synth.labelers.search import TreeSearch
 from genprm.synth.plans import read_plan
 from genprm.synth.schemes import read_scheme
 from genprm.synth.types import Attempt, Labelled
-from genprm.types import Problem, Solution
+from genprm.types import Method, Problem, Solution
+from tests.rooms import room
 from tests.tiny_models import make_model
 
 PROBLEM = "Ann has 3 boxes of 12 eggs and sells 6 eggs. How many eggs are left?"
@@ -56,11 +60,12 @@ def test_heuristics_label_every_step_of_any_text() -> None:
 
 
 def test_a_judge_finds_the_wrong_sum() -> None:
-    async def judged() -> Labelled:
-        async with open_critic("symbolic") as critic:
+    async def judged(sandbox: Sandbox) -> Labelled:
+        async with open_engine("symbolic") as asked:
+            critic = Critic(asked, sandbox, GenPRMProtocol(), Method("symbolic", "genprm"))
             return await Judge(critic).label(attempt(*STEPS[:2]))
 
-    found = asyncio.run(judged())
+    found = room().run(judged)
     assert found.labeler == "judge:symbolic"
     assert [step.label for step in found.steps] == [True, False]
     assert found.first_error == 1

@@ -29,6 +29,7 @@ from genprm.types import (
     Token,
     Usage,
 )
+from tests.rooms import room
 from tests.test_protocol_genprm import drive
 
 SOLUTION = Solution(Problem("What is 2 + 3 * 4?"), ("First, 3 * 4 = 12.", "So 2 + 12 = 15.", "The answer is 15."))
@@ -452,11 +453,10 @@ def test_in_the_loop_with_real_checks() -> None:
             ]
             return await engine.complete(prompt, sampling)
 
-    async def main() -> Critique:
-        async with Sandbox() as sandbox:
-            return await Critic(Listening([]), sandbox, ChatProtocol(), Method("s", "chat", n=2)).critique(SOLUTION)
+    async def main(sandbox: Sandbox) -> Critique:
+        return await Critic(Listening([]), sandbox, ChatProtocol(), Method("s", "chat", n=2)).critique(SOLUTION)
 
-    done = asyncio.run(main())
+    done = room().run(main)
     assert (done.outcome, done.first_error) == ("ok", 1)
     assert [step.reward for step in done.steps] == pytest.approx([0.8, 0.1, 0.8])
     assert [r.checks[0].result.stdout for r in done.steps[2].rationales] == ["check 3\n"] * 2

@@ -1,7 +1,7 @@
 """Teachers: what is asked, what is read, what no text can make it read; rationales through the real sandbox."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from genprm.synth.world import Example, example, examples
 from genprm.synth.world.reading import read_solution
 from genprm.synth.world.teacher import conversation
 from genprm.types import Completion, Problem, Prompt, Sampling, Solution
+from tests.rooms import room
 from tests.test_protocol_genprm import drive
 
 SOLUTION = Solution(Problem("What is 2 + 3 * 4?"), ("First, 3 * 4 = 12.", "So 2 + 12 = 15."), "p/0")
@@ -176,43 +177,23 @@ def test_a_step_is_written_as_the_critic_writes_it() -> None:
 # --- teaching ---------------------------------------------------------------------------------------------------
 
 
-class Room:
-    """One event loop with one sandbox, for all tests here: a sandbox takes a second to start."""
-
-    def __init__(self) -> None:
-        self.runner = asyncio.Runner()
-        self.sandbox = Sandbox()
-        self.runner.run(self.sandbox.__aenter__())
-
-    def close(self) -> None:
-        self.runner.run(self.sandbox.__aexit__(None, None, None))
-        self.runner.close()
-
-
-@pytest.fixture(scope="module")
-def room() -> Iterator[Room]:
-    opened = Room()
-    yield opened
-    opened.close()
-
-
-def taught(room: Room, engine: Engine | str, attempts: Sequence[Attempt], **options: Any) -> list[Taught]:
-    async def asked() -> list[Taught]:
+def taught(engine: Engine | str, attempts: Sequence[Attempt], **options: Any) -> list[Taught]:
+    async def asked(sandbox: Sandbox) -> list[Taught]:
         if not isinstance(engine, str):
-            return [await teach(attempt, engine, room.sandbox, Teaching(**options)) for attempt in attempts]
+            return [await teach(attempt, engine, sandbox, Teaching(**options)) for attempt in attempts]
         async with open_engine(engine) as opened:
-            return list(await asyncio.gather(*(teach(a, opened, room.sandbox, Teaching(**options)) for a in attempts)))
+            return list(await asyncio.gather(*(teach(a, opened, sandbox, Teaching(**options)) for a in attempts)))
 
-    return room.runner.run(asked())
+    return room().run(asked)
 
 
 def scripted(*texts: tuple[str, str]) -> ScriptedEngine:
     return ScriptedEngine([*(Rule(when=when, text=text) for when, text in texts), Rule(text=ONE)])
 
 
-def test_a_lesson_becomes_a_rationale_for_each_step_it_judged(room: Room) -> None:
+def test_a_lesson_becomes_a_rationale_for_each_step_it_judged() -> None:
     engine = scripted(("\n14\n", END), ("\n12\n", TWO))
-    (one,) = taught(room, engine, [ATTEMPT])
+    (one,) = taught(engine, [ATTEMPT])
     assert (one.outcome, one.verdicts, one.teacher) == ("ok", (True, False), "scripted")
     assert [check.result.stdout for r in one.rationales for check in r.checks] == ["12\n", "14\n"]
     assert [len(r.checks) for r in one.rationales] == [1, 1]
@@ -220,17 +201,17 @@ def test_a_lesson_becomes_a_rationale_for_each_step_it_judged(room: Room) -> Non
     assert "```\n14\n```\nIt is 14.\n</verify>" in one.rationales[1].text
 
 
-def test_tries_are_bounded_and_counted(room: Room) -> None:
+def test_tries_are_bounded_and_counted() -> None:
     engine = scripted(("\n12\n", "I give up.\n"))
-    (one,) = taught(room, engine, [ATTEMPT], tries=3)
+    (one,) = taught(engine, [ATTEMPT], tries=3)
     assert (one.outcome, one.try_, one.error, one.rationales) == ("unfinished", 2, "no_box, missing_paragraph", ())
     assert one.usage.calls == engine.calls == 6
     with pytest.raises(ConfigError, match="at least one try"):
         Teaching(tries=0)
 
 
-def test_an_engine_that_fails_and_one_that_is_lost(room: Room) -> None:
-    (one,) = taught(room, ScriptedEngine([Rule(error="no server")]), [ATTEMPT])
+def test_an_engine_that_fails_and_one_that_is_lost() -> None:
+    (one,) = taught(ScriptedEngine([Rule(error="no server")]), [ATTEMPT])
     assert (one.outcome, one.error) == ("engine_error", "no server")
 
     class Lost(ScriptedEngine):
@@ -239,17 +220,17 @@ def test_an_engine_that_fails_and_one_that_is_lost(room: Room) -> None:
 
     for manner in ("whole", "steps"):
         with pytest.raises(EngineLost):
-            taught(room, Lost([Rule()]), [ATTEMPT], manner=manner)
+            taught(Lost([Rule()]), [ATTEMPT], manner=manner)
 
 
-def test_step_by_step_with_a_chat_model_comes_out_in_the_same_form(room: Room) -> None:
+def test_step_by_step_with_a_chat_model_comes_out_in_the_same_form() -> None:
     rules = [
         Rule(when="Is paragraph 1 right?", text='{"correct": "Yes"}'),
         Rule(when="Is paragraph 2 right?", text='{"correct": "No"}'),
         Rule(when="Output of your code", text="That settles it."),
         Rule(text="We compute it.\n```python\nprint(2 + 12)\n```\n"),
     ]
-    (one,) = taught(room, ScriptedEngine(rules), [ATTEMPT], manner="steps", protocol="chat")
+    (one,) = taught(ScriptedEngine(rules), [ATTEMPT], manner="steps", protocol="chat")
     assert (one.outcome, one.verdicts) == ("ok", (True, False))
     assert one.rationales[1].text == (
         "<analyze>\nLet's analyze the Paragraph 2 step by step: We compute it.\n\nThat settles it.\n</analyze>\n"
@@ -272,8 +253,8 @@ def first(one: Taught) -> int:
     return next((at for at, verdict in enumerate(one.verdicts) if verdict is False), -1)
 
 
-def test_the_worlds_teacher_names_every_first_error_in_both_manners(room: Room) -> None:
-    whole, steps = (taught(room, "world:teacher", attempts(MADE), manner=manner) for manner in ("whole", "steps"))
+def test_the_worlds_teacher_names_every_first_error_in_both_manners() -> None:
+    whole, steps = (taught("world:teacher", attempts(MADE), manner=manner) for manner in ("whole", "steps"))
     assert [first(one) for one in whole] == [made.solution.first_error for made in MADE]
     for made, one, other in zip(MADE, whole, steps, strict=True):
         texts = [rationale.text for rationale in one.rationales]
@@ -285,36 +266,36 @@ def test_the_worlds_teacher_names_every_first_error_in_both_manners(room: Room) 
         assert all(genprm_pieces(text)[-1].own for text in texts)
 
 
-def test_a_teacher_errs_as_often_as_it_was_asked_to(room: Room) -> None:
+def test_a_teacher_errs_as_often_as_it_was_asked_to() -> None:
     judged = wrong = 0
-    for one, made in zip(taught(room, "world:teacher,errs=0.25", attempts(MADE)), MADE, strict=True):
+    for one, made in zip(taught("world:teacher,errs=0.25", attempts(MADE)), MADE, strict=True):
         assert one.outcome == "ok"
         for verdict, truth in zip(one.verdicts, made.truths, strict=False):
             judged += 1
             wrong += verdict != truth.correct
     assert 0.1 < wrong / judged < 0.42
-    erring = taught(room, "world:teacher,errs=1", attempts(MADE[:8]))
+    erring = taught("world:teacher,errs=1", attempts(MADE[:8]))
     assert all(check.result.status == "ok" for one in erring for r in one.rationales for check in r.checks)
 
 
 @pytest.mark.parametrize("mode", ABLATIONS)
-def test_the_worlds_teacher_follows_every_form_of_the_protocol(room: Room, mode: Any) -> None:
+def test_the_worlds_teacher_follows_every_form_of_the_protocol(mode: Any) -> None:
     options = {name: str(value) for name, value in ABLATIONS[mode].items()}
     for one, made in zip(
-        taught(room, "world:teacher", attempts(MADE[:6]), manner="steps", options=options), MADE, strict=False
+        taught("world:teacher", attempts(MADE[:6]), manner="steps", options=options), MADE, strict=False
     ):
         assert (one.outcome, first(one)) == ("ok", made.solution.first_error)
         steps = made.steps[: len(one.rationales)]
         assert one.rationales[-1].text == conversation(made.problem, steps, mode)[-1]["content"]
 
 
-def test_it_gives_no_verdict_on_what_it_cannot_read(room: Room) -> None:
+def test_it_gives_no_verdict_on_what_it_cannot_read() -> None:
     made = MADE[0]
     odd = Solution(made.solution.problem, ("I guess it is a lot.", *made.solution.steps), "odd")
     for manner in ("whole", "steps"):
-        (one,) = taught(room, "world:teacher", [Attempt(odd, "odd", "right")], manner=manner)
+        (one,) = taught("world:teacher", [Attempt(odd, "odd", "right")], manner=manner)
         assert one.outcome == "unfinished"
-    (one,) = taught(room, "world:teacher", [ATTEMPT])
+    (one,) = taught("world:teacher", [ATTEMPT])
     assert (one.outcome, "embedded world" in one.error) == ("engine_error", True)
 
 

@@ -19,7 +19,7 @@ RunAll = Callable[..., list[Result]]
 def run_all() -> Iterator[RunAll]:
     """Runs codes one after the other in one fresh session."""
     with asyncio.Runner() as runner:
-        sandbox = Sandbox(limits=Limits(cpu_s=5, output_bytes=2000, code_bytes=50_000))
+        sandbox = Sandbox(limits=Limits(cpu_s=5, output_bytes=2000, code_bytes=50_000), warm=False)
 
         async def session(*codes: str) -> list[Result]:
             async with sandbox.session() as session:

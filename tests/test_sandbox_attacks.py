@@ -24,7 +24,7 @@ class Harness:
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
         limits = Limits(cpu_s=CPU_S, wall_s=WALL_S, memory_mb=512, output_bytes=4096)
-        self.sandbox = Sandbox(limits=limits)
+        self.sandbox = Sandbox(limits=limits, warm=False)
 
     def all(self, *codes: str) -> list[Result]:
         async def session() -> list[Result]:

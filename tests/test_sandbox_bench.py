@@ -14,6 +14,7 @@ from genprm.sandbox.trials.checks import SOLUTIONS, CheckedSolution, checked_sol
 from genprm.sandbox.trials.figures import Figure, quantile, table
 from genprm.sandbox.trials.measure import cores
 from genprm.sandbox.trials.outputs import Outputs, said
+from tests.rooms import room
 
 
 def options(**given: object) -> argparse.Namespace:
@@ -37,22 +38,21 @@ def test_ten_solutions_of_three_checks() -> None:
 
 @pytest.mark.slow
 def test_checks_print_in_the_sandbox_what_they_print_in_plain_python() -> None:
-    async def main() -> None:
+    async def main(sandbox: Sandbox) -> None:
         solutions, left_out = checked_solutions()
         outputs = Outputs(solutions, await plainly(solutions))
-        async with Sandbox() as sandbox:
-            for solution in solutions:
-                async with sandbox.session() as session:
-                    for step, code in enumerate(solution.checks):
-                        result = await session.run(code)
-                        assert result.stdout
-                        outputs.compare("here", solution, step, said(result))
+        for solution in solutions:
+            async with sandbox.session() as session:
+                for step, code in enumerate(solution.checks):
+                    result = await session.run(code)
+                    assert result.stdout
+                    outputs.compare("here", solution, step, said(result))
         assert outputs.different == []
         assert outputs.compared == 30 - 3 * len(left_out)
         if left_out:
             pytest.skip(f"left out: {', '.join(f'{s.name} ({s.needs})' for s in left_out)}")
 
-    asyncio.run(main())
+    room().run(main)
 
 
 def test_a_different_output_is_found() -> None:

@@ -4,7 +4,7 @@ The measure is plain Python on this machine (``tests/plain_python.py``), run twi
 disagree there is nothing to reproduce, and the code is named and left out. In notebooks the last expression is
 shown; such codes are changed to print it, the same way on both sides.
 
-Every tenth block is run, which takes a minute; with GENPRM_ALL_BLOCKS=1 all of them, which takes ten.
+Every twentieth block is run, which takes half a minute; with GENPRM_ALL_BLOCKS=1 all of them, which takes ten.
 """
 
 import ast
@@ -104,7 +104,7 @@ async def run_all(codes: list[str]) -> list[Result]:
 def outcomes(shared_data: Callable[[str], Path]) -> list[Outcome]:
     blocks = read(shared_data("code_blocks") / "blocks.jsonl")
     if not ALL:
-        blocks = blocks[::10]
+        blocks = blocks[::20]
     if why := plain_python.missing():
         pytest.skip(why)
     codes = [block.code for block in blocks]

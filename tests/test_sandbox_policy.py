@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genprm.sandbox import Policy, Result, Sandbox
+from genprm.sandbox import Result, Sandbox
 from genprm.sandbox.inside.policy import review
+from tests.rooms import room
 
 ADMITTED = {
     "star import": "from sympy import *\nfrom math import *\nprint(sqrt(2))",
@@ -383,51 +384,50 @@ HOSTILE = "import os\nprint(os.getpid() > 0)"
 
 @pytest.mark.slow
 def test_audit_flags_enforce_refuses_off_says_nothing() -> None:
-    async def main(policy: Policy) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
-        async with Sandbox(policy=policy) as sandbox, sandbox.session() as session:
+    async def main(sandbox: Sandbox) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+        async with sandbox.session() as session:
             results = [await session.run(code) for code in ("x = 1", HOSTILE, "print(x)")]
             return [(r.status, r.stdout, r.flags, r.policy) for r in results[1:]]
 
     said = ("line 1: import of os",)
     well = ("ok", "1\n", (), ())
-    assert asyncio.run(main("audit")) == [("ok", "True\n", ("policy",), said), well]
-    assert asyncio.run(main("enforce")) == [("refused", "", ("policy",), said), well]
-    assert asyncio.run(main("off")) == [("ok", "True\n", (), ()), well]
+    assert room().run(main, "audit") == [("ok", "True\n", ("policy",), said), well]
+    assert room().run(main, "enforce") == [("refused", "", ("policy",), said), well]
+    assert room().run(main, "off") == [("ok", "True\n", (), ()), well]
 
 
 @pytest.mark.slow
 def test_a_lost_reviewer_is_replaced_and_accuses_nobody() -> None:
-    async def main() -> list[Result]:
-        async with Sandbox() as sandbox, sandbox.session() as session:
-            results = [await session.run("print(1)")]
+    async def main(sandbox: Sandbox) -> list[Result]:
+        async with sandbox.session() as session:
+            results = [await session.run("print(0)  # to be reviewed anew")]
             for _ in range(5):
                 worker = sandbox._reviewer._worker
                 assert worker is not None
                 worker.kill()
-                results.append(await session.run(f"print({len(results)})"))
+                results.append(await session.run(f"print({len(results)})  # to be reviewed anew"))
             return results
 
-    assert {result.flags for result in asyncio.run(main())} == {()}
+    assert {result.flags for result in room().run(main)} == {()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["(" * 60_000, "x = " + "-" * 60_000 + "1", "a" + ".b" * 30_000, "f'{" * 9_000])
 def test_text_that_upsets_a_parser_upsets_nobody_else(text: str) -> None:
-    async def main() -> Result:
-        async with Sandbox() as sandbox, sandbox.session() as session:
+    async def main(sandbox: Sandbox) -> Result:
+        async with sandbox.session() as session:
             await session.run(text)
             return await session.run("print(1)")
 
-    assert asyncio.run(main()).stdout == "1\n"
+    assert room().run(main).stdout == "1\n"
 
 
 def test_findings_outlive_the_one_who_asked_first() -> None:
-    async def main() -> tuple[str, ...]:
-        async with Sandbox() as sandbox:
-            await sandbox.start()
-            asking = asyncio.ensure_future(sandbox.review(HOSTILE))
-            await asyncio.sleep(0)
-            asking.cancel()
-            return await sandbox.review(HOSTILE)
+    async def main(sandbox: Sandbox) -> tuple[str, ...]:
+        unseen = f"{HOSTILE}  # and asked for twice"
+        asking = asyncio.ensure_future(sandbox.review(unseen))
+        await asyncio.sleep(0)
+        asking.cancel()
+        return await sandbox.review(unseen)
 
-    assert asyncio.run(main()) == ("line 1: import of os",)
+    assert room().run(main) == ("line 1: import of os",)

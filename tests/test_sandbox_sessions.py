@@ -13,6 +13,7 @@ import pytest
 from genprm.sandbox import Limits, Result, Sandbox, SandboxError
 from genprm.sandbox.nursery import Nursery
 from genprm.sandbox.worker import Child
+from tests.rooms import room
 
 
 def within(sandbox: Sandbox, work: Callable[[Sandbox], Awaitable[None]]) -> None:
@@ -46,7 +47,7 @@ def test_forks_go_on_from_the_same_state_and_not_from_each_others() -> None:
             for fork in (*forks, *again):
                 fork.close()
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_forks_outlive_their_origin() -> None:
         assert (result.stdout, result.flags) == ("5\n", ())
         fork.close()
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 @pytest.mark.slow
@@ -72,7 +73,7 @@ def test_forks_are_alike_to_the_last_random_number() -> None:
             said = outputs([await session.run(draw) for session in (origin, *forks)])
             assert len(set(said)) == 1
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 @pytest.mark.slow
@@ -105,7 +106,7 @@ def test_a_fork_of_a_session_without_a_process() -> None:
         with pytest.raises(SandboxError, match="closed"):
             await empty.fork()
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 @pytest.mark.slow
@@ -163,7 +164,7 @@ def test_a_stolen_fork_is_not_kept(then: str) -> None:
             assert (await sister.run("print(x)")).flags == ()
         assert sandbox._nursery is nursery
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 NOISE = """
@@ -183,7 +184,7 @@ def test_what_a_session_says_of_a_fork_that_failed_is_read_as_hostile_text() -> 
             result = await (await session.fork()).run("print(1)")
             assert (result.stdout, result.flags[0]) == ("1\n", "replayed")
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 def _pid(worker: object) -> int:
@@ -326,7 +327,7 @@ def test_every_result_names_the_layers_in_force() -> None:
         assert named == [active] * 4
         assert "seccomp" in active
 
-    within(Sandbox(), work)
+    room().run(work)
 
 
 # --- without Linux -------------------------------------------------------------------------------------------------

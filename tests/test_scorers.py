@@ -29,7 +29,7 @@ from genprm.scorers import Scores, open_scorer
 from genprm.types import Problem, Solution
 from tests.tiny_models import make_tokenizer
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 SOLUTIONS = (
     Solution(Problem("What is 2 + 3?"), ("2 + 3 = 5", "The answer is 5.")),
@@ -251,7 +251,6 @@ def test_a_layout_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
         scored("prm:./nowhere", SOLUTIONS)
 
 
-@pytest.mark.slow
 def test_the_critic_scores_by_its_rewards() -> None:
     right = Solution(Problem("What is 2 + 3, times 4?"), ("2 + 3 = 5", "5 * 4 = 20"), id="a")
     wrong = Solution(Problem("What is 2 + 3, times 4?"), ("2 + 3 = 6", "6 * 4 = 24"), id="b")

@@ -227,7 +227,7 @@ def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> N
                 await asyncio.sleep(0.002)
                 longest, last = max(longest, time.thread_time() - last), time.thread_time()
             assert asked.result().status_code in (200, 400)
-            assert longest < max(0.005, 0.1 * (time.process_time() - began))
+            assert longest < max(0.015, 0.2 * (time.process_time() - began))
 
     gc.disable()  # of all that other tests left, at any turn
     try:

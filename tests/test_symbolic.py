@@ -5,11 +5,14 @@ import functools
 
 import pytest
 
-from genprm import open_critic
+from genprm.critic import Critic
+from genprm.engines import open_engine
 from genprm.engines.symbolic import SymbolicEngine, engine
 from genprm.errors import EngineRefused
+from genprm.protocols.genprm import GenPRMProtocol
 from genprm.sandbox import Sandbox, Session
-from genprm.types import Completion, Message, Problem, Prompt, Sampling, Solution, StepCritique
+from genprm.types import Completion, Message, Method, Problem, Prompt, Sampling, Solution, StepCritique
+from tests.rooms import room
 
 SYSTEM = Message("system", "You are a math teacher.")
 ANALYZE = "<analyze>\nLet's analyze the Paragraph {t} step by step: "
@@ -218,11 +221,11 @@ def judged() -> dict[Case, tuple[str, str]]:
     cases: list[Case] = [(PROBLEM, (text,)) for text in (*REFUTED, *CONFIRMED, *SILENT)]
     cases += [(problem, steps) for _, problem, steps in STEPS]
 
-    async def run() -> dict[Case, tuple[str, str]]:
-        async with Sandbox() as sandbox, sandbox.session() as session:
+    async def run(sandbox: Sandbox) -> dict[Case, tuple[str, str]]:
+        async with sandbox.session() as session:
             return {case: await judge(session, *case) for case in cases}
 
-    return asyncio.run(run())
+    return room().run(run)
 
 
 @pytest.mark.parametrize("text", REFUTED)
@@ -278,11 +281,12 @@ def test_several_claims_are_guarded_from_each_other() -> None:
 def test_a_check_that_raises_settles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "write_check", lambda claims: 'raise ValueError("1 + 1 = 2: False")\n')
 
-    async def run() -> StepCritique:
-        async with open_critic("symbolic") as critic:
+    async def run(sandbox: Sandbox) -> StepCritique:
+        async with open_engine("symbolic") as asked:
+            critic = Critic(asked, sandbox, GenPRMProtocol(), Method("symbolic", "genprm"))
             return (await critic.critique(Solution(Problem(PROBLEM), ("So 1 + 1 = 3.",)))).steps[0]
 
-    step = asyncio.run(run())
+    step = room().run(run)
     assert step.rationales[0].checks[0].result.status == "error"
     assert step.correct
 

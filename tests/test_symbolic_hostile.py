@@ -15,6 +15,7 @@ from genprm.engines.symbolic.context import read_context
 from genprm.engines.symbolic.writer import NAMES, VARIABLES
 from genprm.sandbox import Sandbox
 from genprm.types import Message, Prompt, Sampling
+from tests.rooms import room
 from tests.test_symbolic import CONFIRMED, REFUTED, SILENT
 
 BUILTINS = {"ArithmeticError", "ValueError", "TypeError"}
@@ -137,13 +138,13 @@ def test_bombs_are_read_within_a_bound(text: str) -> None:
 
 @pytest.mark.slow
 def test_checks_of_bombs_run_within_a_bound() -> None:
-    async def run() -> list[float]:
-        async with Sandbox() as sandbox, sandbox.session() as session:
+    async def run(sandbox: Sandbox) -> list[float]:
+        async with sandbox.session() as session:
             results = [await session.run(check_of(text)) for text in BOMBS]
         assert [result.status for result in results] == ["ok"] * len(BOMBS)
         return [result.cpu_s for result in results]
 
-    assert max(asyncio.run(run())) < 1.0
+    assert max(room().run(run)) < 1.0
 
 
 def test_words_are_read_in_linear_time() -> None:

@@ -1,7 +1,5 @@
 """Values put into equations, carried to later claims, and calculations in words: right, wrong, and traps."""
 
-import asyncio
-
 import pytest
 
 from genprm.engines.symbolic.checks import write_check
@@ -9,6 +7,7 @@ from genprm.engines.symbolic.claims import find_claims
 from genprm.engines.symbolic.context import read_context
 from genprm.engines.symbolic.reading import read_output
 from genprm.sandbox import Sandbox
+from tests.rooms import room
 
 Case = tuple[str, tuple[str, ...]]
 
@@ -152,8 +151,8 @@ def test_traps_are_left_alone(case: Case) -> None:
 
 
 def test_the_checks_agree_with_the_first_look() -> None:
-    async def run() -> None:
-        async with Sandbox() as sandbox, sandbox.session() as session:
+    async def run(sandbox: Sandbox) -> None:
+        async with sandbox.session() as session:
             for case in (*WRONG, *RIGHT):
                 claims = find_claims(read_context(*case))
                 result = await session.run(write_check(claims))
@@ -161,7 +160,7 @@ def test_the_checks_agree_with_the_first_look() -> None:
                 verdicts = read_output(result.stdout, claims).verdicts
                 assert verdicts == tuple("true" if claim.holds else "false" for claim in claims), write_check(claims)
 
-    asyncio.run(run())
+    room().run(run)
 
 
 def test_several_values_make_a_loop_over_them() -> None:

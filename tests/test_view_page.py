@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_serving_page import Page, browser
+from tests.pages import Page, browser
 from tests.test_view import HOSTILE, critique, desk_of, judged_by, run, serving, synthesis, write
 
 __all__ = ["run"]  # a fixture

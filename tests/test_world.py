@@ -1,6 +1,5 @@
 """The world: its truth against an independent reckoning, its splits, its rationales through the real sandbox."""
 
-import asyncio
 import builtins
 import functools
 import json
@@ -36,6 +35,7 @@ from genprm.synth.world.teacher import MODES, conversation
 from genprm.synth.world.truth import in_python
 from genprm.synth.world.words import PEOPLE
 from genprm.types import NO_ERROR
+from tests.rooms import room
 from tests.test_cli import environment, interruptible, until
 
 
@@ -181,15 +181,14 @@ def _without_names(text: str) -> str:
     return re.sub(r"[A-Z][a-z]+", "N", text)
 
 
-async def _outputs(chains: list[list[str]]) -> list[list[str]]:
+async def _outputs(chains: list[list[str]], sandbox: Sandbox) -> list[list[str]]:
     """Of all checks of each chain, one after the other."""
-    async with Sandbox() as sandbox:
-        outputs = []
-        for chain in chains:
-            async with sandbox.session() as session:
-                results = [await session.run(code) for text in chain for code in code_blocks(text)[0]]
-                outputs.append([format_output(result) for result in results])
-        return outputs
+    outputs = []
+    for chain in chains:
+        async with sandbox.session() as session:
+            results = [await session.run(code) for text in chain for code in code_blocks(text)[0]]
+            outputs.append([format_output(result) for result in results])
+    return outputs
 
 
 def said_to_print(text: str) -> list[str]:
@@ -210,7 +209,7 @@ def test_rationales_print_in_the_sandbox_what_they_say_they_print() -> None:
         for text, truth in zip(chains[-1], made.truths, strict=True):
             assert text.endswith(f"$\\boxed{{{'Yes' if truth.correct else 'No'}}}$\n</output>\n")
     shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
-    assert asyncio.run(_outputs(chains)) == shown
+    assert room().run(functools.partial(_outputs, chains)) == shown
 
 
 def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
@@ -236,7 +235,7 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
         chains.append(mended)
     assert n_failed > 10
     shown = [[output for text in chain for output in said_to_print(text)] for chain in chains]
-    assert asyncio.run(_outputs(chains)) == shown
+    assert room().run(functools.partial(_outputs, chains)) == shown
 
 
 def test_only_rows_to_train_on_overlook_anything() -> None:

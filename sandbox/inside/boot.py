@@ -43,7 +43,7 @@ def main(control_fd: str) -> None:
     kit, listener, own = _fence(kit)
     found = probe(kit)
     layers, kit = _without(found, [*layers, *own], kit)
-    zygote = Zygote(control, host, kit, _warm(kit.seed, maps))
+    zygote = Zygote(control, host, kit, _warm(kit.seed, maps, order["warm"]))
     _forget_ourselves(null)
     memory.settle(maps)
     rows = [[layer.name, layer.active, layer.why] for layer in layers]
@@ -89,9 +89,9 @@ def _address_space() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
-def _warm(seed: int | None, maps: int) -> Iterator[None]:
+def _warm(seed: int | None, maps: int, wanted: bool) -> Iterator[None]:
     """The chores of the idle zygote. No child must be able to tell how many are done, but by its speed."""
-    for _ in warmup.rest():
+    for _ in warmup.rest() if wanted else iter(()):
         reseed(seed)
         gc.freeze()
         yield
