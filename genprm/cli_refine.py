@@ -45,7 +45,10 @@ def plan_options(parser: argparse.ArgumentParser) -> None:
         help="a version leads only when it is accepted, or better by more (default: %(default)s)",
     )
     plan.add_argument(
-        "--tries", type=int, default=2, metavar="N", help="drafts a turn until one is new (default: %(default)s)"
+        "--drafts", type=int, default=1, metavar="M", help="revisions a turn, of which the best goes on (default: 1)"
+    )
+    plan.add_argument(
+        "--tries", type=int, default=2, metavar="N", help="texts a draft until one is new (default: %(default)s)"
     )
 
 

@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from genprm.answers import boxed, same_number
+from genprm.flight import together
 from genprm.policy import Policy
 from genprm.protocols.policy import JOINT
 from genprm.refining import Draft, Outcome, Refinement, RefinePlan, Review, Version, changes, endless
@@ -47,6 +49,21 @@ async def refine(
     outcome = await work.run(first)
     versions = tuple(work.versions)
     return Refinement(id, problem, policy.name, reviewer.name, plan, outcome, versions, time.perf_counter() - began)
+
+
+class _Drafted(NamedTuple):
+    """What a turn came to."""
+
+    draft: Draft
+    tries: int
+    review: Review | None
+
+
+def _merit(one: _Drafted) -> tuple[bool, bool, float]:
+    review = one.review
+    if review is None or review.failed:
+        return one.draft.state == "ok", False, -1.0
+    return True, review.accepted is True, -1.0 if review.score is None else review.score
 
 
 @dataclass(slots=True)
@@ -86,8 +103,7 @@ class _Work:
 
     async def _turn(self, turn: int) -> Outcome | None:
         base = self._base
-        draft, tries = await self._drafted(turn, base)
-        review = await self._reviewed(draft, turn) if draft.state == "ok" else None
+        draft, tries, review = await self._best_of(turn, base)
         self._add(turn, draft, self.versions.index(base) if base.review else None, tries, review)
         if draft.state == "engine_error":
             return "policy_failed"
@@ -95,24 +111,42 @@ class _Work:
             return "reviewer_failed"
         return "unchanged" if draft.state == "repeated" else None
 
-    async def _drafted(self, turn: int, base: Version) -> tuple[Draft, int]:
-        """The first draft that can be read and is new, or the last; and how many there were."""
+    async def _best_of(self, turn: int, base: Version) -> "_Drafted":
+        """The draft that the reviewer likes best, the first of equals; with what all of the turn have cost."""
+        written = await together(self._drafted(turn, number, base) for number in range(1, self.plan.drafts + 1))
+        steps = [draft.steps for draft, _ in written]
+        new = [each for at, each in enumerate(written) if each[0].steps not in steps[:at]]
+        reviews = await together(self._reviewed_if_ok(draft, turn) for draft, _ in new)
+        drafted = [_Drafted(draft, tries, review) for (draft, tries), review in zip(new, reviews, strict=True)]
+        best = max(drafted, key=_merit)
+        spent = sum((draft.usage for draft, _ in written), Usage())
+        reviewing = sum((review.usage for review in reviews if review), Usage())
+        review = best.review and replace(best.review, usage=reviewing)
+        return _Drafted(replace(best.draft, usage=spent), best.tries, review)
+
+    async def _drafted(self, turn: int, number: int, base: Version) -> tuple[Draft, int]:
+        """The first text that can be read and is new, or the last; and how many there were."""
         usage = Usage()
-        for number in range(1, self.plan.tries + 1):
-            draft = await self._written(turn, number, base)
+        for attempt in range(1, self.plan.tries + 1):
+            draft = await self._written(turn, number, attempt, base)
             usage += draft.usage
             if draft.steps and any(draft.steps == version.solution.steps for version in self.versions):
                 draft = replace(draft, state="repeated")
             if draft.state in ("ok", "engine_error", "too_long"):
                 break
-        return replace(draft, usage=usage), number
+        return replace(draft, usage=usage), attempt
 
-    async def _written(self, turn: int, number: int, base: Version) -> Draft:
+    async def _written(self, turn: int, number: int, attempt: int, base: Version) -> Draft:
         """A revision of ``base``; of what never came to its end nobody has said anything, it is written afresh."""
         if base.review is None:
-            return await self.policy.solve(self.problem, self.id, (turn - 1) * self.plan.tries + number)
+            at = ((turn - 1) * self.plan.drafts + number - 1) * self.plan.tries + attempt
+            return await self.policy.solve(self.problem, self.id, at)
         keep = max(base.review.first_error or 0, 0) if self.plan.scope == "error" else 0
-        return await self.policy.revise(base.solution, base.review.feedback, keep, f"{turn} {number}")
+        name = f"{turn} {attempt}" if number == 1 else f"{turn} {attempt} {number}"
+        return await self.policy.revise(base.solution, base.review.feedback, keep, name)
+
+    async def _reviewed_if_ok(self, draft: Draft, turn: int) -> Review | None:
+        return await self._reviewed(draft, turn) if draft.state == "ok" else None
 
     async def _reviewed(self, draft: Draft, turn: int) -> Review:
         return await self.reviewer.review(self._solution(draft), turn)

@@ -79,7 +79,7 @@ def _without_code(critic: Critic, args: argparse.Namespace) -> Critic:
 
 def plan_of(args: argparse.Namespace) -> RefinePlan:
     """Raises ConfigError."""
-    plan = RefinePlan(args.turns, args.tokens, args.scope, args.base, args.score, args.margin, args.tries)
+    plan = RefinePlan(args.turns, args.tokens, args.scope, args.base, args.score, args.margin, args.tries, args.drafts)
     plan.require_sound()
     require_sound(sampling_of(args))
     return plan
@@ -93,8 +93,15 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
 @asynccontextmanager
 async def open_kit(args: argparse.Namespace) -> AsyncIterator[Kit]:
     """Both engines and the sandbox, closed at the end."""
+    args = _sparing(args)
     async with open_policy(args) as policy, critic_of(args) as critic:
         yield Kit(policy, critic, plan_of(args), args)
+
+
+def _sparing(args: argparse.Namespace) -> argparse.Namespace:
+    """Nobody asks for the steps behind the first error where the score is ``progress``; votes for an index need all."""
+    spare = args.score == "progress" and args.vote != "index" and args.protocol != "judge"
+    return argparse.Namespace(**{**vars(args), "stop_at_first_error": args.stop_at_first_error or spare})
 
 
 @asynccontextmanager

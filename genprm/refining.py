@@ -39,12 +39,14 @@ class RefinePlan:
     """A later version leads only when it is accepted, or its score is better by more than this: two that go wrong at
     the same step differ by noise, and where the critic errs the earlier one is the more likely to be right."""
     tries: int = 2
-    """Drafts that are asked for in a turn until one can be read and is new."""
+    """Texts that are asked for until one can be read and is new."""
+    drafts: int = 1
+    """Revisions a turn, side by side; the best by the reviewer is the turn's version."""
 
     def require_sound(self) -> None:
         """Raises ConfigError."""
-        if self.turns < 1 or self.tries < 1:
-            raise ConfigError("a refinement needs at least one turn, and one try a turn")
+        if min(self.turns, self.tries, self.drafts) < 1:
+            raise ConfigError("a refinement needs at least one turn, and one draft and one try a turn")
         if self.tokens is not None and self.tokens < 1:
             raise ConfigError("the budget of tokens is at least 1")
         if not 0 <= self.margin < 1:
@@ -115,11 +117,12 @@ class Version:
     changes: tuple[Change, ...] = ()
     """What became of each step against the version that it revises."""
     tries: int = 1
-    """Drafts that were asked for; this is the last of them."""
+    """Texts that were asked for until this one."""
     review: Review | None = None
-    """None where it was not reviewed: it could not be read or never came to an end, or nobody reviews."""
+    """None where it was not reviewed: it could not be read or never came to an end, or nobody reviews. Its usage is
+    that of all reviews of the turn."""
     usage: Usage = Usage()
-    """Of the policy, for all tries; 0 for a solution that was given."""
+    """Of the policy, for all drafts and tries; 0 for a solution that was given."""
     error: str = ""
 
     @property

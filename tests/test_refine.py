@@ -106,6 +106,26 @@ def test_a_policy_that_repeats_itself_ends_it() -> None:
     assert found.chosen is found.versions[0]
 
 
+def test_of_several_drafts_the_best_goes_on() -> None:
+    drafted = RefinePlan(turns=1, tries=1, drafts=8)
+    found = by([Rule(texts=(BETTER, WRONG, RIGHT))], plan=drafted)
+    assert (found.outcome, answers(found)) == ("accepted", ["13", "42"])
+    version = found.versions[1]
+    assert version.usage.calls == 8
+    assert version.review is not None
+    assert version.review.usage.calls == 2, "what was drawn twice, or was there before, is not reviewed again"
+    one = by([Rule(texts=(BETTER, WRONG, RIGHT))], plan=RefinePlan(turns=1, tries=1))
+    assert one.versions[1].usage.calls == 1
+
+
+def test_a_draft_that_cannot_be_read_stands_behind_one_that_can() -> None:
+    plan = RefinePlan(turns=1, tries=1, drafts=8)
+    found = by([Rule(texts=("I would rather not.", BETTER))], plan=plan)
+    assert found.versions[1].answer == "41"
+    assert by([Rule(error="out of order")], plan=plan).outcome == "policy_failed"
+    assert by([Rule(WRONG)], plan=plan).outcome == "unchanged"
+
+
 def test_a_critic_that_rejects_everything_costs_all_turns_and_changes_nothing() -> None:
     texts = tuple(f"{n} steps.\n\n\\boxed{{{n}}}" for n in range(40))
     found = by([Rule(texts=texts)], [Rule("\\boxed{0}")], RefinePlan(tries=9), first=RIGHT)
