@@ -28,7 +28,7 @@ from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.searching.command import opener_of
 from genprm.searching.completions import completed, right_number
 from genprm.searching.opening import whole
-from genprm.searching.policy import SEPARATOR, Policy, cut
+from genprm.searching.policy import SEPARATOR, StepPolicy, cut
 from genprm.seeds import seed_of
 from genprm.show import stdout
 from genprm.synth.world import Example, examples
@@ -132,7 +132,7 @@ async def _command(args: argparse.Namespace, problems: Sequence[Example]) -> int
 
 
 async def _states(
-    args: argparse.Namespace, problems: Sequence[Example], policies: Mapping[str, Policy], run: Run
+    args: argparse.Namespace, problems: Sequence[Example], policies: Mapping[str, StepPolicy], run: Run
 ) -> list[State]:
     done = {(state.id, state.number): state for state in run.read(State)}
     names = [(made, number) for made in problems for number in range(args.states)]
@@ -154,7 +154,7 @@ async def _states(
     return [done[made.solution.id, number] for made, number in names]
 
 
-async def _state(args: argparse.Namespace, made: Example, number: int, policies: Mapping[str, Policy]) -> State:
+async def _state(args: argparse.Namespace, made: Example, number: int, policies: Mapping[str, StepPolicy]) -> State:
     """One state: a solution of the policy up to a place by chance, and what goes on from there."""
     problem, policy = made.solution.problem, policies[args.policy]
     seed = seed_of("state", args.seed, problem.text, number)
@@ -177,7 +177,7 @@ async def _state(args: argparse.Namespace, made: Example, number: int, policies:
 
 
 async def _counted(
-    args: argparse.Namespace, solution: Solution, policies: Mapping[str, Policy]
+    args: argparse.Namespace, solution: Solution, policies: Mapping[str, StepPolicy]
 ) -> tuple[dict[str, tuple[Half, Half]], Usage]:
     """Right completions of a path, by engine and half."""
     found, spent = {}, Usage()

@@ -29,7 +29,7 @@ from genprm.searching.command import opener_of
 from genprm.searching.opening import Opener
 from genprm.searching.paths import Account, Candidate, SearchResult
 from genprm.searching.plan import SearchPlan
-from genprm.searching.policy import Policy
+from genprm.searching.policy import StepPolicy
 from genprm.searching.scores import StepScore
 from genprm.searching.tree import Search
 from genprm.show import stdout
@@ -105,7 +105,7 @@ async def _arms(args: argparse.Namespace, plan: SearchPlan, opener: Opener) -> l
 
 
 async def _trials(
-    problems: Sequence[Example], policy: Policy, arms: Sequence[Arm], opener: Opener, run: Run
+    problems: Sequence[Example], policy: StepPolicy, arms: Sequence[Arm], opener: Opener, run: Run
 ) -> list[Trial]:
     wanted = {(made.solution.id, arm.method, arm.size) for made in problems for arm in arms}
     done = {(trial.id, trial.method, trial.size): trial for trial in run.read(Trial)}

@@ -12,7 +12,7 @@
 from genprm.searching.completions import CompletionsScorer, Grade, right_number
 from genprm.searching.paths import Account, Candidate, SearchResult
 from genprm.searching.plan import ALGORITHMS, CHOICES, SearchPlan
-from genprm.searching.policy import EnginePolicy, Policy
+from genprm.searching.policy import EnginePolicy, StepPolicy
 from genprm.searching.scores import EffectiveReward, Mark, StepScore
 from genprm.searching.tree import Search
 from genprm.types import Problem
@@ -27,16 +27,16 @@ __all__ = [
     "EnginePolicy",
     "Grade",
     "Mark",
-    "Policy",
     "SearchPlan",
     "SearchResult",
+    "StepPolicy",
     "StepScore",
     "right_number",
     "search",
 ]
 
 
-async def search(problem: Problem, policy: Policy, score: StepScore, plan: SearchPlan) -> SearchResult:
+async def search(problem: Problem, policy: StepPolicy, score: StepScore, plan: SearchPlan) -> SearchResult:
     """Look for a solution. The same seed finds the same, as far as the engines keep to theirs.
 
     Raises:

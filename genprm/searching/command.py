@@ -25,7 +25,7 @@ from genprm.scorers import weights_of
 from genprm.searching.opening import Opener, needs_answers
 from genprm.searching.paths import SearchResult
 from genprm.searching.plan import SearchPlan
-from genprm.searching.policy import Policy
+from genprm.searching.policy import StepPolicy
 from genprm.searching.scores import Mark, StepScore
 from genprm.searching.tree import Search
 from genprm.show import stdout
@@ -121,7 +121,7 @@ def _config(args: argparse.Namespace, plan: SearchPlan, scorer: str, problems: S
 
 async def _in_order(
     problems: Sequence[Posed],
-    policy: Policy,
+    policy: StepPolicy,
     score: StepScore,
     plan: SearchPlan,
     done: Mapping[str, Found],

@@ -8,7 +8,7 @@ from genprm.errors import ConfigError
 from genprm.flight import cancelled, together
 from genprm.provers import best_of_counts
 from genprm.scorers.base import Scores
-from genprm.searching.policy import SEPARATOR, Policy
+from genprm.searching.policy import SEPARATOR, StepPolicy
 from genprm.seeds import seed_of
 from genprm.types import Problem, Solution, Usage
 
@@ -22,7 +22,7 @@ async def right_number(problem: Problem, text: str) -> bool | None:
 
 
 async def completed(
-    policy: Policy, grade: Grade, solution: Solution, k: int, *, max_tokens: int = 1024, seed: int = 0
+    policy: StepPolicy, grade: Grade, solution: Solution, k: int, *, max_tokens: int = 1024, seed: int = 0
 ) -> tuple[list[bool | None], Usage]:
     """Grades of ``k`` completions of a path; None for those that are no evidence. A path with a boxed answer is at its
     end: all its completions are itself, and cost nothing.
@@ -49,7 +49,7 @@ class CompletionsScorer:
     """
 
     def __init__(
-        self, policy: Policy, grade: Grade, k: int, *, best_of: int = 1, max_tokens: int = 1024, seed: int = 0
+        self, policy: StepPolicy, grade: Grade, k: int, *, best_of: int = 1, max_tokens: int = 1024, seed: int = 0
     ) -> None:
         """``policy``: who completes: the policy of the search, or a prover. ``best_of``: the values are those of the
         best of so many (:func:`genprm.provers.best_of_counts`).

@@ -17,7 +17,7 @@ from genprm.errors import ConfigError
 from genprm.provers import BestOf
 from genprm.scorers.base import Scorer
 from genprm.searching.completions import CompletionsScorer, right_number
-from genprm.searching.policy import EnginePolicy, Policy
+from genprm.searching.policy import EnginePolicy, StepPolicy
 from genprm.searching.scores import EffectiveReward
 from genprm.types import Problem
 
@@ -34,11 +34,11 @@ class Opener:
     max_tokens: int = 1024
     """Of a completion."""
     seed: int = 0
-    _policies: dict[str, Policy] = field(default_factory=dict)
+    _policies: dict[str, StepPolicy] = field(default_factory=dict)
     _scorers: dict[str, Scorer] = field(default_factory=dict)
     _counting: list[CompletionsScorer] = field(default_factory=list)
 
-    async def policy(self, spec: str) -> Policy:
+    async def policy(self, spec: str) -> StepPolicy:
         """An engine as a policy."""
         if spec not in self._policies:
             engine = await self.stack.enter_async_context(open_engine(spec))

@@ -28,7 +28,7 @@ class Written:
     seam: Seam | None = None
 
 
-class Policy(Protocol):
+class StepPolicy(Protocol):
     """Writes one more step."""
 
     name: str
@@ -69,7 +69,7 @@ class EnginePolicy:
     async def propose(
         self, problem: Problem, text: str, seam: Seam | None, *, seed: int, max_tokens: int, whole: bool = False
     ) -> Written:
-        """See :class:`Policy`."""
+        """See :class:`StepPolicy`."""
         prompt = replace(after(Prompt(solve(problem.text), problem=problem.text), text), seam=seam)
         stop = () if whole else (SEPARATOR,)
         sampling = replace(self._sampling, seed=seed, max_tokens=max_tokens, stop=stop)

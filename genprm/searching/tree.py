@@ -13,7 +13,7 @@ from genprm.flight import together
 from genprm.searching.choosing import choose, descending, value_of
 from genprm.searching.paths import Account, Candidate, Path, SearchResult, spelt
 from genprm.searching.plan import SearchPlan
-from genprm.searching.policy import Policy, Written, cut
+from genprm.searching.policy import StepPolicy, Written, cut
 from genprm.searching.scores import Asked, Mark, StepScore
 from genprm.seeds import seed_of
 from genprm.types import Problem
@@ -22,7 +22,7 @@ from genprm.types import Problem
 class Search:
     """One search for one problem; used once."""
 
-    def __init__(self, problem: Problem, policy: Policy, score: StepScore, plan: SearchPlan) -> None:
+    def __init__(self, problem: Problem, policy: StepPolicy, score: StepScore, plan: SearchPlan) -> None:
         self._problem, self._policy, self._score, self._plan = problem, policy, score, plan
         self._counts: Counter[str] = Counter()
         self._account = Account()
