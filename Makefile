@@ -90,11 +90,12 @@ policy: .venv/train  ## the shipped policy and two weaker ones: an hour on two c
 
 ANSWERS := runs/answers
 REFINE_PROBLEMS := 200
-BON_PROBLEMS := 80
+DRAFTS := 4
+BON_PROBLEMS := 60
 CANDIDATES := 16
 VOTES := 4
 VALUE_PROBLEMS := 300
-SEARCH_PROBLEMS := 80
+SEARCH_PROBLEMS := 60
 PROVER_PROBLEMS := 40
 BEST_OF := 1 2 4 8 16
 BEAMS := 1 4
@@ -107,7 +108,7 @@ answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/sea
   $(ANSWERS)/provers/report.json $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
 
 $(ANSWERS)/refine/report.json: | .venv/answers
-	$(BIN)/genprm eval refine --problems $(REFINE_PROBLEMS) -n $(VOTES) --run $(@D)
+	$(BIN)/genprm eval refine --problems $(REFINE_PROBLEMS) -n $(VOTES) --drafts $(DRAFTS) --run $(@D)
 
 $(ANSWERS)/values/2-values/report.json: examples/heads.toml | .venv/answers
 	mkdir -p $(ANSWERS)

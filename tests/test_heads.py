@@ -104,6 +104,27 @@ def test_a_folder_of_the_values_stage(tmp_path: Path) -> None:
         read_valuations([tmp_path])
 
 
+def test_a_folder_of_the_solutions_stage_teaches_outcomes(tmp_path: Path) -> None:
+    line = valued(random.Random(0))
+    right = line["attempt"] | {"grade": "right"}
+    other = json.loads(json.dumps(right)) | {"grade": "wrong"}
+    other["solution"]["steps"] = ["2"]
+    write(
+        tmp_path / "results.jsonl", [{"key": "p", "record": {"attempts": [right, other]}}, {"key": "q", "record": None}]
+    )
+    one, two = read_valuations([tmp_path])
+    assert (one.outcome, two.outcome) == (Target(1.0), Target(0.0))
+    assert (set(one.process), two.process) == ({None}, (None,))
+    values = write(tmp_path / "values.jsonl", [line | {"values": [{"right": 1, "n": 2}] * len(one.process)}])
+    both = read_valuations([values, tmp_path])
+    assert [len(row.process) and row.process[0] for row in both] == [Target(0.5, 2), None], "values stay"
+    write(tmp_path / "results.jsonl", [{"key": "p", "record": {"attempts": [{"solution": {"steps": 3}}]}}])
+    with pytest.raises(
+        InputError, match=r"results\.jsonl:1, record, field attempts\[0\]: is no solution with its steps"
+    ):
+        read_valuations([tmp_path])
+
+
 def test_advantages_are_under_the_prover(tmp_path: Path) -> None:
     line = valued(random.Random(0))
     line["values"] = [{"right": 8, "n": 16}, {"right": 8, "n": 16}, {"right": 0, "n": 8}]

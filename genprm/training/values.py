@@ -1,7 +1,7 @@
 """Rows for heads: solutions with values of their steps, from ``genprm synth`` or in a simple form.
 
-A line of the values stage holds, for each solution of a problem, an ``attempt`` and the completions behind each value.
-The simple form::
+A line of the values stage holds, for each solution of a problem, an ``attempt`` and the completions behind each value;
+one of the solutions stage the attempts alone, which teach the outcome head. The simple form::
 
     {"problem": "…", "steps": ["…", "…"], "values": [0.9, 0.2], "advantages": [0.1, -0.7], "right": false, "n": 16}
 
@@ -76,7 +76,8 @@ class _Valued:
 
 
 def read_valuations(sources: Iterable[str | Path]) -> list[Valuation]:
-    """All rows of files and folders. Of a solution that was valued again the last line counts.
+    """All rows of files and folders. Of a solution that was valued again the last line counts; an attempt of which no
+    value is known takes nothing away.
 
     Raises:
         InputError: a row that does not fit, with its file, line and field.
@@ -85,7 +86,9 @@ def read_valuations(sources: Iterable[str | Path]) -> list[Valuation]:
     lines = (line for source in sources for line in _rows(Path(source)))
     for row in (part for line in lines for part in _parts(line)):
         one = _from_synth(row) if "attempt" in row.values else _from_simple(row)
-        found[_key(one) if "attempt" in row.values else one.where] = one
+        key = _key(one) if "attempt" in row.values else one.where
+        if key not in found or "attempt" not in row.values or any(one.process):
+            found[key] = one
     return list(found.values())
 
 
@@ -133,13 +136,29 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _parts(row: Row) -> list[Row]:
-    """The solutions of a problem, which share a line of the values stage; none of one that failed there."""
+    """The solutions of a problem, which share a line of a stage; none of one that failed there."""
     if "record" not in row.values:
         return [row]
+    if isinstance(row.values["record"], dict):
+        return _sampled(Row(f"{row.where}, record", row.values["record"]))
     items = row.items("record") or []
     if not all(isinstance(item, dict) for item in items):
         raise row.error("must be a list of objects", "record")
     return [Row(f"{row.where}, record[{i}]", item) for i, item in enumerate(items)]
+
+
+def _sampled(row: Row) -> list[Row]:
+    """Attempts of which no value is known."""
+    found = []
+    for i, item in enumerate(row.items("attempts") or []):
+        solution = item.get("solution") if isinstance(item, dict) else None
+        steps = solution.get("steps") if isinstance(solution, dict) else None
+        if not isinstance(steps, list):
+            raise row.error("is no solution with its steps", f"attempts[{i}]")
+        found.append(
+            Row(f"{row.where}, attempts[{i}]", {"attempt": item, "start": None, "values": [None] * len(steps)})
+        )
+    return found
 
 
 def _from_synth(row: Row) -> Valuation:
