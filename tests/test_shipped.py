@@ -91,13 +91,13 @@ class Watched(NanoEngine):
 @pytest.mark.slow
 def test_the_policy_reads_a_prefix_in_the_tokens_that_it_was_trained_on() -> None:
     """Of 30 solutions of its own: the tokens as it wrote them, those of a row of training, and those of every prefix
-    that it is given as text."""
+    that it is given as text. Greedy: what is drawn by chance may spell a word in other tokens than the tokenizer's."""
     problems = [example.problem.text for example in examples("valid", 30)]
     encoder = Encoder(Renderer(NanoTokenizer(shipped("policy"))), "policy", calculator=True)
 
-    async def check(engine: Watched, problem: str, seed: int) -> int:
+    async def check(engine: Watched, problem: str) -> int:
         policy, prompt = Calculating(engine, "policy"), Prompt(solve(problem))
-        said = await policy.complete(prompt, Sampling(1.0, max_tokens=300, seed=seed))
+        said = await policy.complete(prompt, Sampling(0.0, max_tokens=300))
         row = Conversation((*prompt.messages, Message("assistant", said.text)), "here")
         trained = tuple(encoder.encode(row, random.Random(0)).ids)
         assert said.seam is not None
@@ -115,7 +115,7 @@ def test_the_policy_reads_a_prefix_in_the_tokens_that_it_was_trained_on() -> Non
         engine = await Watched.load("policy")
         assert isinstance(engine, Watched)
         try:
-            return sum([await check(engine, problem, seed) for seed, problem in enumerate(problems)])
+            return sum([await check(engine, problem) for problem in problems])
         finally:
             await engine.close()
 
