@@ -103,6 +103,8 @@ PROVERS := bo:2 bo:4 bo:8 bo:16 bo:32
 ALPHAS := 0.5 1 3
 GSM8K :=
 HEAD := $(ANSWERS)/head
+ORM := $(ANSWERS)/orm
+OUTCOMES := 12000
 
 answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/search/report.json \
   $(ANSWERS)/provers/report.json $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
@@ -119,13 +121,22 @@ $(HEAD)/heads.json: $(ANSWERS)/values/2-values/report.json
 	$(BIN)/genprm train head $(<D) --model genprm/weights/policy --heads outcome,process,progress --prover-best-of 4 \
 	  --optim muon --lr 1e-3 --epochs 3 --output $(HEAD)
 
-$(ANSWERS)/bon/report.json: $(HEAD)/heads.json
-	$(BIN)/genprm eval bon --policy nano:policy -n $(CANDIDATES) --problems $(BON_PROBLEMS) --temperature 1 --run $(@D) \
-	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD)
+# Outcomes need no completions, so there are many more solutions to learn them from.
+$(ANSWERS)/attempts/1-solutions/report.json: examples/attempts.toml | .venv/answers
+	mkdir -p $(ANSWERS)/attempts
+	sed 's/^limit = .*/limit = $(OUTCOMES)/' $< > $(ANSWERS)/attempts/pipeline.toml
+	$(BIN)/genprm synth solutions $(ANSWERS)/attempts
 
-$(ANSWERS)/search/report.json: $(HEAD)/heads.json
+$(ORM)/heads.json: $(ANSWERS)/attempts/1-solutions/report.json
+	$(BIN)/genprm train head $(<D) --model genprm/weights/policy --heads outcome --optim muon --lr 1e-3 --epochs 2 --output $(ORM)
+
+$(ANSWERS)/bon/report.json: $(HEAD)/heads.json $(ORM)/heads.json
+	$(BIN)/genprm eval bon --policy nano:policy -n $(CANDIDATES) --problems $(BON_PROBLEMS) --temperature 1 --run $(@D) \
+	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD) --scorer head:$(ORM)
+
+$(ANSWERS)/search/report.json: $(HEAD)/heads.json $(ORM)/heads.json
 	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer head:$(HEAD) \
-	  --outcome head:$(HEAD) --prover $(PROVERS) --alpha $(ALPHAS) --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
+	  --outcome head:$(ORM) --prover $(PROVERS) --alpha $(ALPHAS) --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
 
 $(ANSWERS)/provers/report.json: | .venv/answers
 	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) --prover $(PROVERS) world:0.1 world:0.4 \
