@@ -111,7 +111,7 @@ class _Work:
             return "reviewer_failed"
         return "unchanged" if draft.state == "repeated" else None
 
-    async def _best_of(self, turn: int, base: Version) -> "_Drafted":
+    async def _best_of(self, turn: int, base: Version) -> _Drafted:
         """The draft that the reviewer likes best, the first of equals; with what all of the turn have cost."""
         written = await together(self._drafted(turn, number, base) for number in range(1, self.plan.drafts + 1))
         steps = [draft.steps for draft, _ in written]

@@ -85,9 +85,10 @@ def read_valuations(sources: Iterable[str | Path]) -> list[Valuation]:
     found: dict[object, Valuation] = {}
     lines = (line for source in sources for line in _rows(Path(source)))
     for row in (part for line in lines for part in _parts(line)):
-        one = _from_synth(row) if "attempt" in row.values else _from_simple(row)
-        key = _key(one) if "attempt" in row.values else one.where
-        if key not in found or "attempt" not in row.values or any(one.process):
+        synth = "attempt" in row.values
+        one = _from_synth(row) if synth else _from_simple(row)
+        key = _key(one) if synth else one.where
+        if key not in found or any(one.process):
             found[key] = one
     return list(found.values())
 

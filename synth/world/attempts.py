@@ -35,7 +35,10 @@ class Read:
     text: str
     steps: Sequence[Step]
     """Up to its first error, or all of them."""
-    wrong: bool
+
+    @property
+    def wrong(self) -> bool:
+        return not self.steps[-1].truth.correct
 
 
 def read_attempts(attempts: Iterable[Attempt], split: Split) -> Iterator[Read]:
@@ -86,13 +89,13 @@ def _read(attempt: Attempt, problem: WorldProblem) -> Read | None:
     first = first_error(steps)
     if first == NO_ERROR:
         told = [step for step in steps if step is not None]
-        return Read(attempt.solution.id, problem, JOINT.join(texts), told, False) if attempt.right else None
+        return Read(attempt.solution.id, problem, JOINT.join(texts), told) if attempt.right else None
     at = steps.index(None) if first is None else first
     right = [step for step in steps[:at] if step is not None]
     wrong = steps[at] or _supposed(problem, right, texts[at])
     if attempt.right or wrong is None or problem.asked in {step.place for step in right}:
         return None  # right by luck, not to be read, or it had its answer and went on
-    return Read(attempt.solution.id, problem, JOINT.join(texts), [*right, wrong], True)
+    return Read(attempt.solution.id, problem, JOINT.join(texts), [*right, wrong])
 
 
 def _supposed(problem: WorldProblem, before: Sequence[Step], text: str) -> Step | None:
