@@ -126,7 +126,7 @@ async def _trials(
                         run.append(trial)
                         done[trial.id, trial.method, trial.size] = trial
                     tick()
-                await opener.forget(problem)
+                opener.forget(problem)
 
         await together(one(made) for made in problems)
     ids = {made.solution.id: made for made in problems}

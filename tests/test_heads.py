@@ -27,7 +27,7 @@ from genprm.scorers import Scores, open_scorer
 from genprm.scorers.head import Kind
 from genprm.training.head_options import HeadOptions
 from genprm.training.heads import losses
-from genprm.training.values import Target, read_valuations, with_best_of, with_prover
+from genprm.training.values import Target, read_valuations, with_best_of, with_outcomes, with_prover
 from genprm.types import Problem, Solution
 from tests.tiny_models import make_model
 from tests.training_rows import TINY, solution, write
@@ -115,9 +115,11 @@ def test_a_folder_of_the_solutions_stage_teaches_outcomes(tmp_path: Path) -> Non
     one, two = read_valuations([tmp_path])
     assert (one.outcome, two.outcome) == (Target(1.0), Target(0.0))
     assert (set(one.process), two.process) == ({None}, (None,))
+    assert [set(row.process) for row in with_outcomes([one, two])] == [{Target(1.0)}, {Target(0.0)}]
     values = write(tmp_path / "values.jsonl", [line | {"values": [{"right": 1, "n": 2}] * len(one.process)}])
     both = read_valuations([values, tmp_path])
     assert [len(row.process) and row.process[0] for row in both] == [Target(0.5, 2), None], "values stay"
+    assert [len(row.process) and row.process[0] for row in with_outcomes(both)] == [Target(0.5, 2), Target(0.0)]
     write(tmp_path / "results.jsonl", [{"key": "p", "record": {"attempts": [{"solution": {"steps": 3}}]}}])
     with pytest.raises(
         InputError, match=r"results\.jsonl:1, record, field attempts\[0\]: is no solution with its steps"

@@ -28,6 +28,7 @@ from genprm.search import (
     right_number,
     search,
 )
+from genprm.searching.remembering import RememberingPolicy, RememberingScorer
 from genprm.types import Message, Problem, Prompt, Solution, Usage
 from tests.search_trees import TableScorer, Tree, TreeEngine
 
@@ -356,12 +357,10 @@ def test_exact_values_lead_to_the_best_end_and_no_best_of_n_beats_it(
 def value(tree: Tree, steps: tuple[str, ...], k: int = 40, best_of: int = 1) -> tuple[float | None, Usage, Usage]:
     async def scored() -> tuple[float | None, Usage, Usage]:
         engine = TreeEngine(tree)
-        scorer = CompletionsScorer(EnginePolicy(engine), right_number, k, best_of=best_of)
+        scorer = RememberingScorer(CompletionsScorer(EnginePolicy(engine), right_number, k, best_of=best_of))
         (scores,) = await scorer.score([Solution(PROBLEM, steps)])
         (again,) = await scorer.score([Solution(PROBLEM, steps)])
         assert again == scores  # charged for once more, and not asked once more
-        await scorer.forget(PROBLEM)
-        await scorer.close()
         return scores.steps[-1], scores.usage, engine.said
 
     return asyncio.run(scored())
@@ -508,3 +507,34 @@ def test_a_scripted_engine_is_a_policy() -> None:
     assert (written.text, written.end) == ("First.\n\n", "step")
     whole = asyncio.run(policy.propose(PROBLEM, "", None, seed=0, max_tokens=99, whole=True))
     assert (whole.text, whole.end) == ("First.\n\nThen $\\boxed{7}$.", "end")
+
+
+# --- what is remembered --------------------------------------------------------------------------------------------
+
+
+def test_a_second_search_is_charged_and_pays_nothing() -> None:
+    async def found() -> list[tuple[SearchResult, int, int]]:
+        engine, scorer = TreeEngine(TREE), TableScorer(VALUES.__getitem__)
+        policy, remembering = RememberingPolicy(EnginePolicy(engine)), RememberingScorer(scorer)
+        results = []
+        for forgets in (False, False, True):
+            if forgets:
+                policy.forget(PROBLEM)
+                remembering.forget(PROBLEM)
+            result = await search(PROBLEM, policy, EffectiveReward(remembering), SearchPlan("beam", 2, expand=8))
+            results.append((result, engine.said.calls, scorer.asked))
+        return results
+
+    (first, calls, asked), (second, still, too), (third, twice, anew) = asyncio.run(found())
+    assert first == second == third
+    assert first.account.policy.calls == calls == still
+    assert (twice, too, anew) == (2 * calls, asked, 2 * asked)
+
+
+def test_what_a_scorer_failed_on_is_asked_again() -> None:
+    scorer = TableScorer({"bad": None, "good": 0.5}.get)
+    remembering = RememberingScorer(scorer)
+    solutions = [Solution(PROBLEM, (name,)) for name in ("bad", "good", "bad")]
+    for _ in range(2):
+        assert [each.steps for each in asyncio.run(remembering.score(solutions))] == [(None,), (0.5,), (None,)]
+    assert scorer.asked == 3

@@ -96,6 +96,7 @@ async def _command(args: argparse.Namespace, plan: SearchPlan, scorer: str, prob
         with Run(Path(args.run), config) if args.run else nullcontext() as run:
             done = {found.id: found for found in run.read(Found)} if run else {}
             async for found in _in_order(problems, policy, score, plan, done, run):
+                opener.forget(found.result.problem)
                 missed += found.result.outcome != "finished"
                 if args.json:
                     sys.stdout.write(records.to_json(found).decode() + "\n")

@@ -1,11 +1,10 @@
 """Values by completions: for analysis, where an oracle tells right answers."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from genprm.answers import boxed, same_number
 from genprm.errors import ConfigError
-from genprm.flight import cancelled, together
+from genprm.flight import together
 from genprm.provers import best_of_counts
 from genprm.scorers.base import Scores
 from genprm.searching.policy import SEPARATOR, StepPolicy
@@ -44,8 +43,7 @@ async def completed(
 class CompletionsScorer:
     """The value of a path is the share of its completions that are right. Only the last step of a path gets a value.
 
-    Completion i of a path is the same whoever asks, and its grade is kept: it is paid for once, and accounted for
-    whenever it is used, so that a search is charged what it alone would cost.
+    Completion i of a path is the same whoever asks. Owns nothing: the policy's engine belongs to others.
     """
 
     def __init__(
@@ -61,7 +59,6 @@ class CompletionsScorer:
         self.name = f"completions:{k}:{policy.name}" + (f":bo{best_of}" if best_of > 1 else "")
         self._policy, self._grade, self._k = policy, grade, k
         self._best_of, self._max_tokens, self._seed = best_of, max_tokens, seed
-        self._known: dict[str, dict[tuple[str, ...], asyncio.Task[Scores]]] = {}
 
     async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
         """See :class:`~genprm.scorers.base.Scorer`.
@@ -69,23 +66,10 @@ class CompletionsScorer:
         Raises:
             EngineLost: the engine that completes has gone.
         """
-        return list(await asyncio.gather(*(asyncio.shield(self._task(each)) for each in solutions)))
-
-    async def forget(self, problem: Problem) -> None:
-        """What was kept for a problem, to make room."""
-        await cancelled(self._known.pop(problem.text, {}).values())
+        return await together(map(self._value, solutions))
 
     async def close(self) -> None:
-        """Give up what is in flight. The policy's engine belongs to others."""
-        for text in list(self._known):
-            await self.forget(Problem(text))
-
-    def _task(self, solution: Solution) -> asyncio.Task[Scores]:
-        known = self._known.setdefault(solution.problem.text, {})
-        task = known.get(solution.steps)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = known[solution.steps] = asyncio.create_task(self._value(solution))
-        return task
+        """Nothing to give back."""
 
     async def _value(self, solution: Solution) -> Scores:
         grades, usage = await completed(

@@ -18,13 +18,15 @@ from genprm.provers import BestOf
 from genprm.scorers.base import Scorer
 from genprm.searching.completions import CompletionsScorer, right_number
 from genprm.searching.policy import EnginePolicy, StepPolicy
+from genprm.searching.remembering import RememberingPolicy, RememberingScorer
 from genprm.searching.scores import EffectiveReward
 from genprm.types import Problem
 
 
 @dataclass(slots=True)
 class Opener:
-    """Opens what is named, each thing once; all is closed with ``stack``."""
+    """Opens what is named, each thing once; all is closed with ``stack``. What policies write and scorers say is kept
+    until :meth:`forget`."""
 
     stack: AsyncExitStack
     temperature: float = 0.7
@@ -34,21 +36,21 @@ class Opener:
     max_tokens: int = 1024
     """Of a completion."""
     seed: int = 0
-    _policies: dict[str, StepPolicy] = field(default_factory=dict)
-    _scorers: dict[str, Scorer] = field(default_factory=dict)
-    _counting: list[CompletionsScorer] = field(default_factory=list)
+    _policies: dict[str, RememberingPolicy] = field(default_factory=dict)
+    _scorers: dict[str, RememberingScorer] = field(default_factory=dict)
 
     async def policy(self, spec: str) -> StepPolicy:
         """An engine as a policy."""
         if spec not in self._policies:
             engine = await self.stack.enter_async_context(open_engine(spec))
-            self._policies[spec] = EnginePolicy(
+            policy = EnginePolicy(
                 engine,
                 temperature=self.temperature,
                 top_p=self.top_p,
                 top_k=self.top_k,
                 concurrency=self.concurrency,
             )
+            self._policies[spec] = RememberingPolicy(policy)
         return self._policies[spec]
 
     async def score(self, scorer: str, prover: str | None, alpha: float, policy: str) -> EffectiveReward:
@@ -72,27 +74,26 @@ class Opener:
         if spec not in self._scorers:
             kind, _, rest = spec.partition(":")
             if kind == "completions":
-                self._scorers[spec] = await self._completions(spec, rest, policy)
+                self._scorers[spec] = RememberingScorer(await self._completions(spec, rest, policy))
             else:  # scorers bring torch
                 from genprm.scorers import open_scorer
 
                 opened = open_scorer(spec)
-                self._scorers[spec] = await self.stack.enter_async_context(opened)
+                self._scorers[spec] = RememberingScorer(await self.stack.enter_async_context(opened))
         return self._scorers[spec]
 
     async def _completions(self, spec: str, rest: str, policy: str) -> Scorer:
         number, _, engine = rest.partition(":")
         k = whole(number, f"scorer {spec!r}")
         completed = await self.policy(engine or policy)
-        scorer = CompletionsScorer(completed, right_number, k, max_tokens=self.max_tokens, seed=self.seed)
-        self.stack.push_async_callback(scorer.close)
-        self._counting.append(scorer)
-        return scorer
+        return CompletionsScorer(completed, right_number, k, max_tokens=self.max_tokens, seed=self.seed)
 
-    async def forget(self, problem: Problem) -> None:
-        """What scorers have kept for a problem that is done."""
-        for scorer in self._counting:
-            await scorer.forget(problem)
+    def forget(self, problem: Problem) -> None:
+        """What policies and scorers have kept for a problem that is done."""
+        for policy in self._policies.values():
+            policy.forget(problem)
+        for scorer in self._scorers.values():
+            scorer.forget(problem)
 
 
 def needs_answers(*specs: str | None) -> bool:

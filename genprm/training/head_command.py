@@ -9,7 +9,7 @@ from genprm.errors import ConfigError
 from genprm.training.command import done, require_packages, tell
 from genprm.training.head_options import HeadOptions
 from genprm.training.options import read_options
-from genprm.training.values import Valuation, read_valuations, with_best_of, with_prover
+from genprm.training.values import Valuation, read_valuations, with_best_of, with_outcomes, with_prover
 
 
 def train(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -32,8 +32,8 @@ def train(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 def _prepared(rows: list[Valuation], prover: Sequence[Valuation], options: HeadOptions) -> list[Valuation]:
     if options.prover_best_of:
-        return with_best_of(rows, options.prover_best_of)
-    return with_prover(rows, prover) if prover else rows
+        rows = with_best_of(rows, options.prover_best_of)
+    return with_outcomes(with_prover(rows, prover) if prover else rows)
 
 
 def _named(rows: Sequence[Valuation], prover: Sequence[Valuation], options: HeadOptions) -> str:

@@ -1,7 +1,7 @@
 """Rows for heads: solutions with values of their steps, from ``genprm synth`` or in a simple form.
 
 A line of the values stage holds, for each solution of a problem, an ``attempt`` and the completions behind each value;
-one of the solutions stage the attempts alone, which teach the outcome head. The simple form::
+one of the solutions stage the attempts alone, whose outcomes are what is known. The simple form::
 
     {"problem": "…", "steps": ["…", "…"], "values": [0.9, 0.2], "advantages": [0.1, -0.7], "right": false, "n": 16}
 
@@ -103,6 +103,16 @@ def with_prover(rows: Sequence[Valuation], prover: Sequence[Valuation]) -> list[
 def with_best_of(rows: Sequence[Valuation], k: int) -> list[Valuation]:
     """``rows`` with advantages under best-of-``k`` of their own policy: Q = 1 - (1 - Q)^k (arXiv 2410.08146)."""
     return [replace(row, progress=advantages(_best_of(row, k))) for row in rows]
+
+
+def with_outcomes(rows: Sequence[Valuation]) -> list[Valuation]:
+    """``rows``, those without any value with the outcome as that of each step: what a solution goes on with is one
+    completion behind each of its steps, by the policy that wrote it. Right on average, and one is little to tell Q by:
+    many solutions make up for it. For the process head alone; differences of such values are 0."""
+    return [
+        replace(row, process=(row.outcome,) * len(row.solution.steps)) if row.outcome and not any(row.process) else row
+        for row in rows
+    ]
 
 
 def advantages(row: Valuation) -> tuple[Target | None, ...]:
