@@ -84,27 +84,28 @@ policy: .venv/train  ## the shipped policy and two weaker ones: an hour on two c
 	$(TRAIN_POLICY) $(INVENTED) --lr 5e-3 --new micro --updates 300 --output $(POLICY)/weak
 
 # --- what a verifier gets out of its policy -------------------------------------------------------------------------
-# All figures of docs/refine.md, rank.md, heads.md and search.md on problems that no model has seen: an hour and a half on
-# two cores, less with make -j2. A step that was stopped goes on with the same command; one whose report is there is done.
+# All figures of docs/refine.md, rank.md, heads.md and search.md on problems that no model has seen: three hours on
+# two cores with make -j2. A step that was stopped goes on with the same command; one whose report is there is done.
 # GSM8K=FILE (rows with candidates, see docs/rank.md) ranks real solutions as well. Other sizes: another ANSWERS.
 
 ANSWERS := runs/answers
 REFINE_PROBLEMS := 200
 DRAFTS := 4
-BON_PROBLEMS := 60
+BON_PROBLEMS := 160
 CANDIDATES := 16
 VOTES := 4
-VALUE_PROBLEMS := 300
-SEARCH_PROBLEMS := 60
+SEARCH_PROBLEMS := 150
 PROVER_PROBLEMS := 40
-BEST_OF := 1 2 4 8 16
+BEST_OF := 1 2 4 8 16 32
 BEAMS := 1 4
-PROVERS := bo:2 bo:4 bo:8 bo:16 bo:32
+BEST_OF_POLICY := bo:2 bo:4 bo:8 bo:16 bo:32
 ALPHAS := 0.5 1 3
 GSM8K :=
-HEAD := $(ANSWERS)/head
-ORM := $(ANSWERS)/orm
-OUTCOMES := 12000
+HEAD := $(ANSWERS)/heads
+PROVERS := weak strong
+weak := world:0.4
+strong := world:0.1
+TRAIN_HEAD := $(BIN)/genprm train head --model genprm/weights/policy --optim muon --lr 1e-3
 
 answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/search/report.json \
   $(ANSWERS)/provers/report.json $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
@@ -112,38 +113,44 @@ answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/sea
 $(ANSWERS)/refine/report.json: | .venv/answers
 	$(BIN)/genprm eval refine --problems $(REFINE_PROBLEMS) -n $(VOTES) --drafts $(DRAFTS) --run $(@D)
 
-$(ANSWERS)/values/2-values/report.json: examples/heads.toml | .venv/answers
-	mkdir -p $(ANSWERS)
-	sed 's/^limit = .*/limit = $(VALUE_PROBLEMS)/' $< > $(ANSWERS)/values.toml
-	$(BIN)/genprm synth run $(ANSWERS)/values.toml -o $(ANSWERS)/values
+# Twice 12,000 solutions of the policy, and values of their steps under each prover.
+$(ANSWERS)/solutions-%/1-solutions/report.json: examples/heads.toml | .venv/answers
+	mkdir -p $(ANSWERS)/solutions-$*
+	sed 's/600000-624000/$(shell expr 600 + 24 \* $*)000-$(shell expr 624 + 24 \* $*)000/' $< > $(ANSWERS)/solutions-$*/pipeline.toml
+	$(BIN)/genprm synth solutions $(ANSWERS)/solutions-$*
 
-$(HEAD)/heads.json: $(ANSWERS)/values/2-values/report.json
-	$(BIN)/genprm train head $(<D) --model genprm/weights/policy --heads outcome,process,progress --prover-best-of 4 \
-	  --optim muon --lr 1e-3 --epochs 3 --output $(HEAD)
+define valued_by
+$(ANSWERS)/$(1)-%/2-values/report.json: $(ANSWERS)/solutions-%/1-solutions/report.json
+	mkdir -p $(ANSWERS)/$(1)-$$*
+	cp -r $$(<D) $(ANSWERS)/$(1)-$$*/
+	sed 's/^engine = "world:[^"]*"/engine = "$($(1))"/' $$(<D)/../pipeline.toml > $(ANSWERS)/$(1)-$$*/pipeline.toml
+	$(BIN)/genprm synth values $(ANSWERS)/$(1)-$$*
 
-# Outcomes need no completions, so there are many more solutions to learn them from.
-$(ANSWERS)/attempts/1-solutions/report.json: examples/attempts.toml | .venv/answers
-	mkdir -p $(ANSWERS)/attempts
-	sed 's/^limit = .*/limit = $(OUTCOMES)/' $< > $(ANSWERS)/attempts/pipeline.toml
-	$(BIN)/genprm synth solutions $(ANSWERS)/attempts
+$(HEAD)/$(1)/heads.json: $(ANSWERS)/$(1)-0/2-values/report.json $(ANSWERS)/$(1)-1/2-values/report.json
+	$(TRAIN_HEAD) $$(^D) --heads process --epochs 1 --output $$(@D)
+endef
+$(foreach prover,$(PROVERS),$(eval $(call valued_by,$(prover))))
 
-$(ORM)/heads.json: $(ANSWERS)/attempts/1-solutions/report.json
-	$(BIN)/genprm train head $(<D) --model genprm/weights/policy --heads outcome --optim muon --lr 1e-3 --epochs 2 --output $(ORM)
+# Q and outcome of the policy itself: of each step by what the solution came to, one completion behind each.
+$(HEAD)/q/heads.json: $(ANSWERS)/solutions-0/1-solutions/report.json $(ANSWERS)/solutions-1/1-solutions/report.json
+	$(TRAIN_HEAD) $(^D) --heads outcome,process --epochs 2 --output $(@D)
 
-$(ANSWERS)/bon/report.json: $(HEAD)/heads.json $(ORM)/heads.json
+$(ANSWERS)/bon/report.json: $(HEAD)/q/heads.json
 	$(BIN)/genprm eval bon --policy nano:policy -n $(CANDIDATES) --problems $(BON_PROBLEMS) --temperature 1 --run $(@D) \
-	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD) --scorer head:$(ORM)
+	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD)/q
 
-$(ANSWERS)/search/report.json: $(HEAD)/heads.json $(ORM)/heads.json
-	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer head:$(HEAD) \
-	  --outcome head:$(ORM) --prover $(PROVERS) --alpha $(ALPHAS) --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
+$(ANSWERS)/search/report.json: $(HEAD)/q/heads.json $(PROVERS:%=$(HEAD)/%/heads.json)
+	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer head:$(HEAD)/q \
+	  --outcome head:$(HEAD)/q --prover $(BEST_OF_POLICY) $(PROVERS:%=head:$(HEAD)/%) --alpha $(ALPHAS) \
+	  --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
 
 $(ANSWERS)/provers/report.json: | .venv/answers
-	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) --prover $(PROVERS) world:0.1 world:0.4 \
-	  --run $(@D)
+	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) \
+	  --prover $(BEST_OF_POLICY) $(foreach prover,$(PROVERS),$($(prover))) --run $(@D)
 
-$(ANSWERS)/gsm8k/report.json: $(GSM8K) | .venv/answers
-	$(BIN)/genprm eval bon $< --scorer critic:symbolic --run $(@D)
+$(ANSWERS)/gsm8k/report.json: $(GSM8K) $(HEAD)/q/heads.json $(PROVERS:%=$(HEAD)/%/heads.json)
+	$(BIN)/genprm eval bon $< --run $(@D) --scorer critic:symbolic --scorer critic:nano,n=1 \
+	  $(foreach head,q $(PROVERS),--scorer head:$(HEAD)/$(head))
 
 .venv/answers: .venv/train
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,plot,synth]'

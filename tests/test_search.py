@@ -167,11 +167,13 @@ def test_a_scorer_s_own_advantages_go_before_differences() -> None:
     assert run(SearchPlan(), scorer=scorer, alpha=1.0).marks[-1].advantage == 0.125
 
 
-def test_the_best_of_k_of_the_scorer_costs_nothing_more() -> None:
+def test_a_prover_that_is_a_function_of_the_scorer_costs_nothing_more() -> None:
     scorer = TableScorer(lambda step: VALUES[step])
     result = run(SearchPlan("beam", beam=2, expand=4), scorer=scorer, prover=BestOf(scorer, 2), alpha=1.0)
     assert result.account.prover == Usage()
     assert result.marks[1].advantage == pytest.approx((1 - 0.1**2) - (1 - 0.4**2))
+    itself = run(SearchPlan("beam", beam=2, expand=4), scorer=scorer, prover=scorer, alpha=1.0)
+    assert itself.account.prover == Usage()
     alone = BestOf(TableScorer(lambda step: VALUES[step]), 2)
     dear = run(SearchPlan("beam", beam=2, expand=4), prover=alone, alpha=1.0)
     assert dear.marks == result.marks

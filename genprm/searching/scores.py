@@ -96,8 +96,8 @@ class EffectiveReward:
         return Judged(marks, tuple(each.steps for each in own), _spent(own), proving)
 
     async def _proved(self, solutions: Sequence[Solution], own: list[Scores]) -> list[Scores]:
-        """The prover's scores; those of a prover that is a function of the scorer's are had for nothing."""
-        if self._prover is None:
+        """The prover's scores; those of a prover that is the scorer, or a function of its values, are had for nothing."""
+        if self._prover is None or self._prover is self._scorer:
             return own
         if isinstance(self._prover, BestOf) and self._prover.of is self._scorer:
             return [self._prover.derive(scores) for scores in own]
