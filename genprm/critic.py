@@ -55,12 +55,13 @@ class Critic:
         self._rule = make_rule(method)
         self._sampler = Sampler(engine, protocol, method, self._load)
 
-    def by(self, method: Method) -> "Critic":
-        """A critic that judges by another method. Engine and sandbox are the same, and so is the bound on what is in
-        flight, which both share."""
-        other = Critic(self.engine, self.sandbox, self.protocol, method)
+    def by(self, method: Method, engine: Engine | None = None) -> "Critic":
+        """A critic that judges by another method, or asks another engine. All else is the same, and so is the bound on
+        what is in flight, which both share."""
+        engine = engine or self.engine
+        other = Critic(engine, self.sandbox, self.protocol, method)
         other._load = self._load
-        other._sampler = Sampler(self.engine, self.protocol, method, self._load)
+        other._sampler = Sampler(engine, self.protocol, method, self._load)
         return other
 
     async def critique(self, solution: Solution, on_step: Callable[[StepCritique], None] | None = None) -> Critique:

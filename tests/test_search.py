@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm.cli import main
+from genprm.critic import Critic
+from genprm.engines.base import Engine
 from genprm.engines.calculating import after
+from genprm.engines.remembering import RememberingEngine
 from genprm.engines.scripted import Rule, ScriptedEngine
+from genprm.engines.symbolic import SymbolicEngine
 from genprm.errors import ConfigError, InputError
 from genprm.inputs import read_solutions
 from genprm.problems import read_problems
+from genprm.protocols import label, make_protocol
 from genprm.protocols.policy import solve
 from genprm.provers import BestOf
-from genprm.scorers.base import Scorer
+from genprm.sandbox import Sandbox
+from genprm.scorers.base import Scorer, Scores
+from genprm.scorers.critic import CriticScorer
 from genprm.search import (
     CompletionsScorer,
     EffectiveReward,
@@ -29,7 +36,8 @@ from genprm.search import (
     search,
 )
 from genprm.searching.remembering import RememberingPolicy, RememberingScorer
-from genprm.types import Message, Problem, Prompt, Solution, Usage
+from genprm.types import Completion, Message, Method, Problem, Prompt, Sampling, Solution, Usage
+from tests.rooms import room
 from tests.search_trees import TableScorer, Tree, TreeEngine
 
 PROBLEM = Problem("What is it?", "7")
@@ -531,6 +539,58 @@ def test_a_second_search_is_charged_and_pays_nothing() -> None:
     assert first == second == third
     assert first.account.policy.calls == calls == still
     assert (twice, too, anew) == (2 * calls, asked, 2 * asked)
+
+
+class Counting:
+    """An engine that counts what it is asked."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.protocols, self.asked = engine.name, engine.protocols, 0
+        self._engine = engine
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        self.asked += 1
+        return await self._engine.complete(prompt, sampling)
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+
+def test_a_critic_of_a_path_that_grows_judges_the_new_step_alone() -> None:
+    steps = ("2 + 3 = 5", "5 * 4 = 20", "20 - 1 = 18")
+    paths = [Solution(Problem("What is 2 + 3, times 4, less 1?"), steps[:n]) for n in (1, 2, 3)]
+
+    async def scored(sandbox: Sandbox) -> tuple[list[Scores], list[Scores], list[int]]:
+        engine = Counting(SymbolicEngine())
+        protocol = make_protocol("genprm")
+        method = Method(engine.name, label(protocol), n=2, stopping="none")
+        critic = Critic(engine, sandbox, protocol, method)
+        whole = [(await CriticScorer("", critic).score([path]))[0] for path in paths]
+        growing = CriticScorer("", critic.by(method, RememberingEngine(engine)))
+        grown, asked = [], []
+        for path in paths:
+            before = engine.asked
+            grown += await growing.score([path])
+            asked.append(engine.asked - before)
+        return whole, grown, asked
+
+    whole, grown, asked = room().run(scored)
+    assert [s.steps for s in grown] == [s.steps for s in whole]
+    assert [s.last_usage and s.last_usage.calls for s in grown] == asked
+    assert sum(asked) == grown[-1].usage.calls
+
+
+def test_an_engine_remembers_the_latest_and_what_has_a_seed() -> None:
+    async def asked(places: int, seeds: Sequence[int | None]) -> int:
+        engine = Counting(TreeEngine(TREE))
+        remembering = RememberingEngine(engine, places)
+        for seed in seeds:
+            await remembering.complete(Prompt((Message("user", "What is it?"),)), Sampling(seed=seed))
+        return engine.asked
+
+    assert asyncio.run(asked(2, [1, 2, 1, 2])) == 2
+    assert asyncio.run(asked(2, [1, 2, 3, 2, 3, 1])) == 4
+    assert asyncio.run(asked(2, [None, None])) == 2
 
 
 def test_what_a_scorer_failed_on_is_asked_again() -> None:

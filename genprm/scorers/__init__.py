@@ -25,8 +25,11 @@ __all__ = ["SCORERS", "Scorer", "Scores", "open_scorer", "weights_of"]
 
 
 @asynccontextmanager
-async def open_scorer(spec: str) -> AsyncIterator[Scorer]:
+async def open_scorer(spec: str, *, growing: bool = False) -> AsyncIterator[Scorer]:
     """The scorer of that name, closed at the end.
+
+    ``growing``: solutions will be scored again with further steps, as in a search, so that a critic keeps what it said
+    of their first steps.
 
     The options behind the name are keyword arguments of :func:`genprm.api.open_critic`,
     :func:`genprm.scorers.head.load` and :func:`genprm.scorers.prm.load`.
@@ -38,7 +41,7 @@ async def open_scorer(spec: str) -> AsyncIterator[Scorer]:
     """
     name, behind = _parted(spec)
     async with AsyncExitStack() as stack:
-        scorer = await _made(name, behind, stack)
+        scorer = await _made(name, behind, growing, stack)
         scorer.name = spec
         stack.push_async_callback(scorer.close)
         yield scorer
@@ -64,15 +67,17 @@ def _parted(spec: str) -> tuple[str, dict[str, str]]:
     return ",".join(parts[:at]), {name.strip(): value for name, _, value in pairs}
 
 
-async def _made(spec: str, options: dict[str, str], stack: AsyncExitStack) -> Scorer:
+async def _made(spec: str, options: dict[str, str], growing: bool, stack: AsyncExitStack) -> Scorer:
     # Imports are here because torch is heavy.
     kind, _, rest = spec.partition(":")
     if kind == "critic" and rest:
         from genprm.api import open_critic
+        from genprm.engines.remembering import RememberingEngine
         from genprm.scorers.critic import CriticScorer
 
         typed = keywords(open_critic, options, spec, reserved=("engine_options", "options", "limits"))
-        return CriticScorer(spec, await stack.enter_async_context(open_critic(rest, **typed)))
+        critic = await stack.enter_async_context(open_critic(rest, **typed))
+        return CriticScorer(spec, critic.by(critic.method, RememberingEngine(critic.engine)) if growing else critic)
     if kind == "head" and rest:
         from genprm.scorers import head
 

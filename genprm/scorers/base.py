@@ -28,6 +28,8 @@ class Scores:
     """How sure the scorer is of each advantage, in [0, 1]; empty where it does not know any."""
     votes: tuple[tuple[float | None, ...], ...] = ()
     """``[step][sample]``: what each of several votes says, where there are any and none was left out."""
+    last_usage: Usage | None = None
+    """Of the last step alone, where that is all that a longer solution costs whose steps before it were scored."""
 
 
 class Scorer(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from genprm.critic import Critic
 from genprm.scorers.base import Scores
-from genprm.types import Critique, Solution
+from genprm.types import Critique, Solution, Usage
 from genprm.voting import vote_value
 
 
@@ -33,7 +33,10 @@ def to_scores(critique: Critique) -> Scores:
     judged = {step.step: step for step in critique.steps}
     steps = tuple(judged[i].reward if i in judged else None for i in range(len(critique.solution.steps)))
     error = "" if critique.outcome == "ok" else critique.error or critique.outcome
-    return Scores(steps, usage=critique.usage, error=error, votes=_votes(critique))
+    last = (
+        sum((r.usage for r in critique.steps[-1].rationales), Usage()) if steps and judged.get(len(steps) - 1) else None
+    )
+    return Scores(steps, usage=critique.usage, last_usage=last, error=error, votes=_votes(critique))
 
 
 def _votes(critique: Critique) -> tuple[tuple[float | None, ...], ...]:

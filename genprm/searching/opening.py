@@ -78,7 +78,7 @@ class Opener:
             else:  # scorers bring torch
                 from genprm.scorers import open_scorer
 
-                opened = open_scorer(spec)
+                opened = open_scorer(spec, growing=True)
                 self._scorers[spec] = RememberingScorer(await self.stack.enter_async_context(opened))
         return self._scorers[spec]
 

@@ -92,11 +92,11 @@ class EffectiveReward:
         theirs = await self._proved(solutions, own)
         start = _start(asked, theirs)
         marks = tuple(self._mark(*each, start) for each in zip(asked, own, theirs, strict=True))
-        proving = Usage() if theirs is own else _spent(theirs)
-        return Judged(marks, tuple(each.steps for each in own), _spent(own), proving)
+        proving = Usage() if theirs is own else _spent(asked, theirs)
+        return Judged(marks, tuple(each.steps for each in own), _spent(asked, own), proving)
 
     async def _proved(self, solutions: Sequence[Solution], own: list[Scores]) -> list[Scores]:
-        """The prover's scores; those of a prover that is the scorer, or a function of its values, are had for nothing."""
+        """The prover's scores, which a prover has for nothing that is the scorer, or a function of its values."""
         if self._prover is None or self._prover is self._scorer:
             return own
         if isinstance(self._prover, BestOf) and self._prover.of is self._scorer:
@@ -142,5 +142,10 @@ def _start(asked: Sequence[Asked], theirs: Sequence[Scores]) -> float | None:
     return sum(value * weight for value, weight in known) / total if total else None
 
 
-def _spent(scores: Sequence[Scores]) -> Usage:
-    return sum((each.usage for each in scores), Usage())
+def _spent(asked: Sequence[Asked], scores: Sequence[Scores]) -> Usage:
+    """Of a path whose parent was judged before, that of its last step, where the scorer can go on from there."""
+    return sum(map(_cost, asked, scores), Usage())
+
+
+def _cost(asked: Asked, scores: Scores) -> Usage:
+    return scores.usage if asked.parent is None or scores.last_usage is None else scores.last_usage
