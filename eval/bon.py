@@ -72,6 +72,8 @@ def render(report: BonReport) -> Parts:
         parts += [_differences(report), ""]
     if report.votes:
         parts += [_votes(report), ""]
+    if report.steps:
+        parts += [_steps(report), ""]
     for name, count in report.left_out.items():
         parts.append(Text(f"left out: {name}: {count}", "yellow"))
     for scorer, found in report.failures.items():
@@ -100,6 +102,16 @@ def _differences(report: BonReport) -> Table:
         own = {one.n: one.difference for one in report.differences if (one.method, one.against) == (method, against)}
         cells = [share(own[n].value, own[n].interval) for n in ns]
         shown.add_row(Text(plain(f"{method} − {against}")), *cells)
+    return shown
+
+
+def _steps(report: BonReport) -> Table:
+    shown = table(
+        "right steps above wrong ones", "of any solutions", "behind the same steps", "steps", "wrong", "pairs"
+    )
+    for one in report.steps:
+        cells = [share(measure.value, measure.interval) for measure in (one.auroc, one.siblings)]
+        shown.add_row(Text(plain(one.scorer)), *cells, f"{one.right + one.wrong:,}", f"{one.wrong:,}", f"{one.pairs:,}")
     return shown
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genprm.eval.bon_stats import Chooser, accuracy, candidate_sets, sizes
+from genprm.eval.bon_steps import StepsToldApart, told_apart
 from genprm.eval.paired import Estimate, Measure, means
 from genprm.eval.report import Bootstrap
 from genprm.eval.world_votes import sizes as vote_sizes
@@ -63,6 +64,7 @@ class BonReport:
     points: tuple[Point, ...]
     differences: tuple[Difference, ...]
     votes: tuple[VotePoint, ...]
+    steps: tuple[StepsToldApart, ...]
     failures: Mapping[str, Mapping[str, int]]
     """By scorer, empty name for the candidates alone."""
     bootstrap: Bootstrap
@@ -88,6 +90,7 @@ def build(plain: Sequence[Ranked], scored: Scored, settings: Mapping[str, Any], 
         tuple(_points(draws, rows, own)),
         tuple(_differences(draws)),
         tuple(_votes(vote_draws)),
+        tuple(told_apart(scored, resamples)),
         {"": failures(plain)} | {name: failures(ranked) for name, ranked in scored.items()},
         Bootstrap(resamples=resamples),
         dict(settings),

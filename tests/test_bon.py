@@ -4,6 +4,8 @@ import json
 import math
 import os
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from genprm.candidates import Candidate, Group
 from genprm.cli import main
 from genprm.eval.bon_report import BonReport, build, fewer
 from genprm.eval.bon_stats import SETS, accuracy, candidate_sets, sizes
+from genprm.eval.bon_steps import told_apart
 from genprm.eval.paired import means
 from genprm.eval.processbench_scorers import prediction_of
 from genprm.rank import Ranked, best
 from genprm.records import from_json
 from genprm.scorers.base import Scores
-from genprm.types import Problem, Solution, Usage
+from genprm.synth.world import examples
+from genprm.types import NO_ERROR, Problem, Solution, Usage
 from tests.training_rows import write
 
 
@@ -72,6 +76,41 @@ def ranked(rng: random.Random, n: int, informed: float) -> tuple[Ranked, Ranked]
         return Scores((sum(votes) / 4,), usage=Usage(completion_tokens=5, prompt_tokens=7), votes=(votes,), outcome=0.5)
 
     return plain, Ranked(plain.group, plain.answers, plain.right, tuple(map(score, right)))
+
+
+def test_steps_are_told_apart_by_the_truth_of_their_text() -> None:
+    """Scores of a scorer that knows, that knows nothing, that has it the wrong way round, and that knows wholes."""
+    groups = []
+    rights = [made.solution for made in examples("valid", 60) if made.solution.first_error == NO_ERROR]
+    for solution in rights:  # the truth of one is read from its text, that of the other is said
+        last = len(solution.steps) - 1
+        faulty = replace(solution, steps=(*solution.steps[:-1], "So it is 1."), first_error=last)
+        both = (replace(solution, first_error=None), faulty)
+        groups.append(Group(solution.id, solution.problem, tuple(Candidate(one, None, None) for one in both)))
+
+    def by(score: Callable[[Solution, int], float | None]) -> list[Ranked]:
+        scores = [
+            tuple(Scores(tuple(score(c.solution, at) for at in range(len(c.solution.steps)))) for c in group.candidates)
+            for group in groups
+        ]
+        return [Ranked(group, (), (), own) for group, own in zip(groups, scores, strict=True)]
+
+    def knows(solution: Solution, at: int) -> float:
+        return float(solution.steps[at] != "So it is 1.")
+
+    scored = {
+        "knows": by(knows),
+        "flat": by(lambda solution, at: 0.5),
+        "contrary": by(lambda solution, at: 1 - knows(solution, at)),
+        "silent": by(lambda solution, at: None),
+    }
+    found = {one.scorer: one for one in told_apart(scored, 200)}
+    assert {name: (one.auroc.value, one.siblings.value) for name, one in found.items()} == {
+        "knows": (1.0, 1.0),
+        "flat": (0.5, 0.5),
+        "contrary": (0.0, 0.0),
+    }
+    assert found["knows"].pairs == found["knows"].wrong == len(rights) > 10
 
 
 @pytest.fixture(scope="module")
