@@ -225,7 +225,7 @@ def _rewards(review: Mapping[str, Any], n: int) -> tuple[list[str], list[bool]]:
 
 def _search(record: Any) -> list[Block]:
     problem = record["problem"]
-    note = f"{record['outcome']}, answer {record.get('answer')}; {_reference(problem)}"
+    note = "; ".join(filter(None, [f"{record['outcome']}, answer {record.get('answer')}", _reference(problem)]))
     chosen = solution(record["steps"], _marks(record), problem=str(problem["text"]), title="Chosen", note=note)
     others = [each for each in record["candidates"] if each["steps"] != record["steps"]]
     shown = [
