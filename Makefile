@@ -94,7 +94,7 @@ DRAFTS := 4
 BON_PROBLEMS := 160
 CANDIDATES := 16
 VOTES := 4
-SEARCH_PROBLEMS := 150
+SEARCH_PROBLEMS := 100
 PROVER_PROBLEMS := 40
 BEST_OF := 1 2 4 8 16 32
 BEAMS := 1 4
@@ -103,12 +103,13 @@ ALPHAS := 0.5 1 3
 GSM8K :=
 HEAD := $(ANSWERS)/heads
 PROVERS := weak strong
+HEADS := q $(PROVERS)
 weak := world:0.4
 strong := world:0.1
 TRAIN_HEAD := $(BIN)/genprm train head --model genprm/weights/policy --optim muon --lr 1e-3
 
-answers: $(ANSWERS)/refine/report.json $(ANSWERS)/bon/report.json $(ANSWERS)/search/report.json \
-  $(ANSWERS)/provers/report.json $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
+answers: $(foreach part,refine bon search search-heads provers,$(ANSWERS)/$(part)/report.json) \
+  $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
 
 $(ANSWERS)/refine/report.json: | .venv/answers
 	$(BIN)/genprm eval refine --problems $(REFINE_PROBLEMS) -n $(VOTES) --drafts $(DRAFTS) --run $(@D)
@@ -135,22 +136,25 @@ $(foreach prover,$(PROVERS),$(eval $(call valued_by,$(prover))))
 $(HEAD)/q/heads.json: $(ANSWERS)/solutions-0/1-solutions/report.json $(ANSWERS)/solutions-1/1-solutions/report.json
 	$(TRAIN_HEAD) $(^D) --heads outcome,process --epochs 2 --output $(@D)
 
-$(ANSWERS)/bon/report.json: $(HEAD)/q/heads.json
+$(ANSWERS)/bon/report.json: $(HEADS:%=$(HEAD)/%/heads.json)
 	$(BIN)/genprm eval bon --policy nano:policy -n $(CANDIDATES) --problems $(BON_PROBLEMS) --temperature 1 --run $(@D) \
-	  --scorer critic:nano,n=$(VOTES),stopping=none --scorer head:$(HEAD)/q
+	  --scorer critic:nano,n=$(VOTES),stopping=none $(HEADS:%=--scorer head:$(HEAD)/%)
 
-$(ANSWERS)/search/report.json: $(HEAD)/q/heads.json $(PROVERS:%=$(HEAD)/%/heads.json)
-	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer head:$(HEAD)/q \
-	  --outcome head:$(HEAD)/q --prover $(BEST_OF_POLICY) $(PROVERS:%=head:$(HEAD)/%) --alpha $(ALPHAS) \
+# Steps valued by the critic, and by heads alone.
+$(ANSWERS)/search/report.json: SCORER := critic:nano
+$(ANSWERS)/search-heads/report.json: SCORER := head:$(HEAD)/q
+$(ANSWERS)/search/report.json $(ANSWERS)/search-heads/report.json: $(HEADS:%=$(HEAD)/%/heads.json)
+	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer $(SCORER) --outcome head:$(HEAD)/q \
+	  --prover $(BEST_OF_POLICY:%=%:head:$(HEAD)/q) $(PROVERS:%=head:$(HEAD)/%) --alpha $(ALPHAS) \
 	  --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
 
 $(ANSWERS)/provers/report.json: | .venv/answers
 	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) \
 	  --prover $(BEST_OF_POLICY) $(foreach prover,$(PROVERS),$($(prover))) --run $(@D)
 
-$(ANSWERS)/gsm8k/report.json: $(GSM8K) $(HEAD)/q/heads.json $(PROVERS:%=$(HEAD)/%/heads.json)
+$(ANSWERS)/gsm8k/report.json: $(GSM8K) $(HEADS:%=$(HEAD)/%/heads.json)
 	$(BIN)/genprm eval bon $< --run $(@D) --scorer critic:symbolic --scorer critic:nano,n=1 \
-	  $(foreach head,q $(PROVERS),--scorer head:$(HEAD)/$(head))
+	  $(HEADS:%=--scorer head:$(HEAD)/%)
 
 .venv/answers: .venv/train
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,plot,synth]'
