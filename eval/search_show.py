@@ -17,6 +17,8 @@ def render_report(report: SearchReport) -> Group:
     parts: list[RenderableType] = []
     for axis in report.axes:
         parts += [Text(f"By {_AXES[axis.axis]}", "bold"), _points(axis), "", _comparisons(axis, report.baseline), ""]
+    if report.progress:
+        parts += [_progress(report), ""]
     parts += [_counts(report), ""]
     asked = (report.settings.get("scorer"), report.settings.get("outcome"), *report.settings.get("provers", ()))
     if needs_answers(*asked):
@@ -37,6 +39,16 @@ def _comparisons(axis: AxisReport, baseline: str) -> Table:
     for each in axis.comparisons:
         bound = Text("at most ") if each.beyond else Text()
         shown.add_row(Text(each.method), str(each.size), _figure(each.gain), bound + _figure(each.share))
+    return shown
+
+
+def _progress(report: SearchReport) -> Table:
+    """A line for each method, a column for each width."""
+    sizes = sorted({each.size for each in report.progress})
+    shown = table("points more than by Q alone", *(f"beam {size}" for size in sizes))
+    for method in dict.fromkeys(each.method for each in report.progress):
+        own = {each.size: each.gain for each in report.progress if each.method == method}
+        shown.add_row(Text(method), *(_figure(own[size]) if size in own else Text() for size in sizes))
     return shown
 
 

@@ -99,6 +99,17 @@ def test_a_report_counts_both_ways() -> None:
         build_report(trials[:-1], {})
 
 
+def test_what_progress_adds_is_paired_at_the_same_width() -> None:
+    by = progress_by("bo:4", 1.0)
+    hits = {(Q_ALONE, 1): [1, 0, 0, 0], (by, 1): [1, 1, 0, 0], (Q_ALONE, 2): [1, 1, 0, 0], (by, 4): [1, 1, 1, 1]}
+    trials = [trial(str(i), *arm, bool(hit), 50) for arm, own in hits.items() for i, hit in enumerate(own)]
+    (one,) = build_report([*trials, *(trial(str(i), BASELINE, 1, True, 50) for i in range(4))], {}).progress
+    assert (one.method, one.size) == (by, 1)
+    assert one.gain.value == pytest.approx(0.25)
+    assert one.gain.interval is not None
+    assert one.gain.interval.low >= 0, "right wherever Q alone is right"
+
+
 @pytest.mark.parametrize("asked", [{"scorer": "completions:4"}, {"provers": ["bo:2", "bo:2:completions:4"]}])
 def test_who_knows_the_answers_is_said(asked: dict[str, object]) -> None:
     trials = [trial("p", method, 2, True, 50) for method in (BASELINE, Q_ALONE)]

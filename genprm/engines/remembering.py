@@ -5,7 +5,7 @@ from collections import OrderedDict
 from genprm.engines.base import Engine
 from genprm.types import Completion, Prompt, Sampling
 
-ROOM = 20_000
+ROOM = 8_000
 
 
 class RememberingEngine:
