@@ -10,6 +10,8 @@ from genprm.cli import main
 from genprm.runs import digest
 from genprm.synth.world import examples
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 MADE = list(examples("valid", 6))
 
 
