@@ -77,8 +77,8 @@ def ranked(rng: random.Random, n: int, informed: float) -> tuple[Ranked, Ranked]
 @pytest.fixture(scope="module")
 def report() -> BonReport:
     rng = random.Random(1)
-    pairs = [ranked(rng, 4, 0.8) for _ in range(300)]
-    return build([plain for plain, _ in pairs], {"critic": [own for _, own in pairs]}, {"engine": "x"}, resamples=500)
+    pairs = [ranked(rng, 4, 0.8) for _ in range(150)]
+    return build([plain for plain, _ in pairs], {"critic": [own for _, own in pairs]}, {"engine": "x"}, resamples=200)
 
 
 def test_a_scorer_that_knows_more_beats_votes(report: BonReport) -> None:
