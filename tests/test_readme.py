@@ -33,13 +33,17 @@ def test_the_first_example_is_the_real_output() -> None:
     assert timeless(blocks("text")[0]) == timeless(done.stdout)
 
 
-def test_the_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, second = blocks("python")
+def test_the_first_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = blocks("python")
     exec(first, {})
     assert capsys.readouterr().out.splitlines() == ["1", "2 + 12 = 14, the text says 15: False", ""]
 
+
+@pytest.mark.slow
+def test_the_second_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     from genprm.types import Problem, Solution
 
+    _, second = blocks("python")
     body = second.replace('"http://localhost:8000/v1"', '"symbolic"').replace("\n", "\n    ")
     names: dict[str, object] = {"solutions": [Solution(Problem("What is 3 * 4?"), ("3 * 4 = 13.",), "one")]}
     exec("async def main():\n    " + body, names)

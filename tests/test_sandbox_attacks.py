@@ -42,7 +42,9 @@ class Harness:
 def harness() -> Iterator[Harness]:
     with asyncio.Runner() as runner:
         harness = Harness(runner)
-        runner.run(harness.sandbox.start())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GENPRM_TEST_API_KEY", "hunter2")
+            runner.run(harness.sandbox.start())
         yield harness
         runner.run(harness.sandbox.close())
 
@@ -375,16 +377,10 @@ def test_nothing_is_written_anywhere(attack: Harness, folder: str) -> None:
     assert not path.exists()
 
 
-def test_environment_and_arguments_hold_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GENPRM_TEST_API_KEY", "hunter2")
-
-    async def main() -> Result:
-        async with Sandbox() as sandbox, sandbox.session() as session:
-            return await session.run(
-                "import os, ctypes\nprint(dict(os.environ), ctypes.CDLL(None).getenv(b'GENPRM_TEST_API_KEY'))"
-            )
-
-    assert asyncio.run(main()).stdout == "{} 0\n"
+def test_environment_and_arguments_hold_no_secrets(attack: Harness) -> None:
+    """The key was in the environment that the sandbox was started in."""
+    result = attack("import os, ctypes\nprint(dict(os.environ), ctypes.CDLL(None).getenv(b'GENPRM_TEST_API_KEY'))")
+    assert result.stdout == "{} 0\n"
 
 
 def test_no_tcp_to_the_host(attack: Harness) -> None:
