@@ -145,6 +145,13 @@ def test_a_run_is_not_gone_on_with_under_other_options_of_the_engine(
     assert "was begun with template = None, now it is 'chatml'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_difficulties_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, script(tmp_path, *answers(), {"text": "I give up."})) == 0
+    assert (tmp_path / "r" / "difficulty.svg").exists()
+    assert "difficulty.png" in capsys.readouterr().out
+
+
 def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = script(tmp_path, *answers(), {"text": "?"})
     assert run(tmp_path, engine) == 0
