@@ -121,6 +121,7 @@ def test_after_a_timeout_the_state_is_that_of_before_and_said_to_be(attack: Harn
     assert (later.stdout, later.flags) == ("2\n", ())
 
 
+@pytest.mark.slow
 def test_a_state_that_costs_too_much_to_make_again_is_lost_and_said_to_be(attack: Harness) -> None:
     work = f"import time\nend = time.process_time() + {CPU_S * 0.7}\nwhile time.process_time() < end: x = 1"
     *_, late, after = attack.all(work, work, "while True: pass", "print('x' in globals())")
@@ -167,6 +168,7 @@ def test_one_huge_print(attack: Harness) -> None:
     assert (result.status, len(result.stdout)) == ("output_limit", 4096)
 
 
+@pytest.mark.slow
 def test_print_flood_that_swallows_everything(attack: Harness) -> None:
     result = attack("while True:\n    try: print('x' * 1000)\n    except BaseException: pass")
     assert (result.status, len(result.stdout)) == ("timeout", 4096)

@@ -116,12 +116,12 @@ def test_nothing_is_lost_but_whitespace(text: str) -> None:
     "unit", ["\\begin{", "$$", "`", "\\[", "Step 1:\n", "\n", "# \n\n", "**", " ", "---\n\n", "\\"]
 )
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    text = unit * (150_000 // len(unit))
+    text = unit * (60_000 // len(unit))
     start = time.process_time()
     split_steps(text)
     split_document(text)
     split_document(f"**Problem{text}x\n# Step 1{text}x")
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 0.8
 
 
 DOCUMENTS = [

@@ -176,8 +176,8 @@ def test_graphs_are_acyclic() -> None:
 
 
 def test_an_index_gives_the_same_example_whatever_is_asked_beside_it() -> None:
-    assert example("test", 7) == next(examples("test", 1, start=7)) == list(examples("test", 8))[7]
-    assert example("test", 7) != example("valid", 7)
+    assert example("test", 3) == next(examples("test", 1, start=3)) == list(examples("test", 4))[3]
+    assert example("test", 3) != example("valid", 3)
 
 
 @pytest.mark.slow
