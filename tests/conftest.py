@@ -1,5 +1,6 @@
 """What all tests share: an environment of their own, and the way to data that is never committed."""
 
+import itertools
 import os
 import re
 import sys
@@ -39,17 +40,32 @@ def _is_personal(name: str) -> bool:
     return name.startswith(_PRIVATE) or name.endswith("_API_KEY") or name in _PROXIES | _TERMINAL
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders beside each other; ``mktemp`` for each test would go through all that there are each time."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's home, keys, proxies or terminal, and none reaches the hub."""
     for name in [name for name in os.environ if _is_personal(name)]:
         monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     for kind in ("CONFIG", "CACHE", "DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
     for name in _OFFLINE:
         monkeypatch.setenv(name, "1")
+
+
+@pytest.fixture
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only slow tests draw, for matplotlib takes seconds to import; the others are where it is not installed."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -237,11 +237,11 @@ def written(author: Author, step: str, seed: int) -> tuple[Rationale, int]:
 def test_simulated_rationales_are_whole_of_the_published_length_and_agree_as_often_as_told() -> None:
     author = Author(agreement=0.9)
     for step, is_right in (("Step 1: 2 + 2 = 4.", True), (f"Step 1: surely 2 + 2 = 5{WRONG_MARK}", False)):
-        found = [written(author, step, seed) for seed in range(240)]
+        found = [written(author, step, seed) for seed in range(120)]
         assert {r.outcome for r, _ in found} == {"ok"}
         assert {round(r.p_yes or 0, 6) for r, _ in found} == {0.98, 0.02}
-        assert 0.86 < sum(r.verdict == is_right for r, _ in found) / 240 < 0.94
-        mean = sum(tokens for _, tokens in found) / 240
+        assert 0.85 < sum(r.verdict == is_right for r, _ in found) / 120 < 0.95
+        mean = sum(tokens for _, tokens in found) / 120
         assert TOKENS_A_STEP[0] < mean < TOKENS_A_STEP[1]
     assert written(author, "Step 1: 1 = 1.", 7)[0].text == written(author, "Step 1: 1 = 1.", 7)[0].text
 

@@ -116,8 +116,8 @@ def test_steps_are_told_apart_by_the_truth_of_their_text() -> None:
 @pytest.fixture(scope="module")
 def report() -> BonReport:
     rng = random.Random(1)
-    pairs = [ranked(rng, 4, 0.8) for _ in range(300)]
-    return build([plain for plain, _ in pairs], {"critic": [own for _, own in pairs]}, {"engine": "x"}, resamples=500)
+    pairs = [ranked(rng, 4, 0.8) for _ in range(150)]
+    return build([plain for plain, _ in pairs], {"critic": [own for _, own in pairs]}, {"engine": "x"}, resamples=200)
 
 
 def test_a_scorer_that_knows_more_beats_votes(report: BonReport) -> None:

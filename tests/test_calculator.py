@@ -49,13 +49,13 @@ def test_where_there_is_nothing_to_compute_it_says_nothing(text: str) -> None:
 
 def test_the_worlds_computations_are_all_within_its_reach() -> None:
     seen = 0
-    for made in examples("valid", 40):
+    for made in examples("valid", 16):
         for step in made.steps:
             if step.truth.correct and step.computation:
                 values = [step.text[start:end].strip() for start, end in values_in(step.text)]
                 assert str(step.claimed) in values
                 seen += 1
-    assert seen > 80
+    assert seen > 30
 
 
 def test_wrong_values_are_none_that_it_put_there() -> None:

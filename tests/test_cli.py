@@ -1,5 +1,6 @@
 """The command line as its users meet it: real processes, exit codes, what stands on the screen."""
 
+import io
 import json
 import os
 import resource
@@ -373,10 +374,12 @@ def test_the_judge_end_to_end(rows: Path, tmp_path: Path) -> None:
     assert_refused(genprm("critique", str(rows / "one.jsonl"), *judge, "--threshold", "0.3"), "without a threshold")
 
 
-def test_a_vote_over_indices_shows_what_was_named(tmp_path: Path, direct: list[str]) -> None:
+def test_a_vote_over_indices_shows_what_was_named(
+    tmp_path: Path, direct: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     row = {"id": "a", "problem": "p", "steps": ["fine", "odd", "fine"], "label": 1}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
-    done = genprm("critique", str(tmp_path / "a.jsonl"), *direct, "-n", "3", "--vote", "index")
+    done = here(capsys, "critique", str(tmp_path / "a.jsonl"), *direct, "-n", "3", "--vote", "index")
     assert "First error: step 2." in done.stdout
     assert "Named: step 2 ×3; 0 samples named none." in done.stdout
     assert "Label: step 2." in done.stdout
@@ -414,11 +417,11 @@ def test_stopped_while_the_input_is_read() -> None:
         assert "Traceback" not in said
 
 
-def test_scores(tmp_path: Path) -> None:
+def test_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores = [{"id": "a", "label": 1, "n_steps": 2, "model": "m", "scores": [0.9, 0.2]}]
     scores += [{"id": "b", "label": -1, "n_steps": 1, "model": "m", "scores": [0.6]}]
     (tmp_path / "gsm8k.jsonl").write_text("\n".join(map(json.dumps, scores)))
-    done = genprm("eval", "scores", "--data", str(tmp_path))
+    done = here(capsys, "eval", "scores", "--data", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "100.0" in done.stdout
 
@@ -489,9 +492,12 @@ def test_a_run_that_cannot_be_kept(run: str, rows: Path) -> None:
     assert_refused(genprm("eval", "processbench", "--data", str(rows), "--run", run), run)
 
 
-def test_the_critique_of_a_row_that_is_not_there(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_critique_of_a_row_that_is_not_there(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[]")))
     assert_refused(here(capsys, "critique", str(rows), "--id", "nobody"), "no row has the id nobody")
-    assert_refused(genprm("critique", "-", stdin="[]"), "stdin: there are no rows")
+    assert_refused(here(capsys, "critique", "-"), "stdin: there are no rows")
     assert_refused(here(capsys, "eval", "scores", "--data", str(rows), "--threshold", "nan"), "threshold")
 
 
@@ -516,11 +522,13 @@ def test_output_that_cannot_be_written() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_key(tmp_path: Path) -> None:
+def test_a_wrong_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text(ROW % 1)
     with serving(lambda *_: (401, {"error": {"message": "invalid key"}})) as url:
-        done = genprm("eval", "processbench", "--data", str(data), "--engine", url, "--run", str(tmp_path / "run"))
+        done = here(
+            capsys, "eval", "processbench", "--data", str(data), "--engine", url, "--run", str(tmp_path / "run")
+        )
     assert_refused(done, "401: invalid key (the key is read from GENPRM_API_KEY or OPENAI_API_KEY)")
     assert not (tmp_path / "run").exists()
 
@@ -560,6 +568,9 @@ def assert_refused(done: subprocess.CompletedProcess[str], said: str) -> None:
 # --- the rest ------------------------------------------------------------------------------------------------------
 
 
+ALIKE = ("eval", "eval processbench", "eval scores", "doctor", "schema", "synth import", "synth check")
+
+
 def test_doctor() -> None:
     done = genprm("doctor")
     assert done.returncode == 0, done.stdout
@@ -574,8 +585,8 @@ def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("", "critique", "eval", "eval processbench", "eval scores", "eval world", "train critic", "doctor", "schema"),
-        *("synth import", "synth check"),
+        *("", "critique", "eval world", "train critic"),
+        *(pytest.param(command, marks=pytest.mark.slow) for command in ALIKE),
     ],
 )
 def test_every_command_has_help_and_it_is_quick(command: str) -> None:

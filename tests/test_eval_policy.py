@@ -10,6 +10,8 @@ from genprm.cli import main
 from genprm.runs import digest
 from genprm.synth.world import examples
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 MADE = list(examples("valid", 6))
 
 
@@ -141,6 +143,13 @@ def test_a_run_is_not_gone_on_with_under_other_options_of_the_engine(
     assert "was begun with engine_options = ['max_batch=2'], now it is ['max_batch=3']" in capsys.readouterr().err
     assert run(tmp_path, "nano", *asked, "--engine-option", "max_batch=2", "--template", "chatml") == 2
     assert "was begun with template = None, now it is 'chatml'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_difficulties_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, script(tmp_path, *answers(), {"text": "I give up."})) == 0
+    assert (tmp_path / "r" / "difficulty.svg").exists()
+    assert "difficulty.png" in capsys.readouterr().out
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,7 @@
 """A dataset as others find it: read back, loaded, trained on; the same bytes; whole or not at all."""
 
 import json
-import os
 import random
-import resource
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +26,7 @@ from genprm.synth.text_stats import text_digest
 from genprm.synth.types import Attempt, Estimate, Kept, Labelled, StepLabel, Taught, Valued
 from genprm.training.conversations import read_conversations
 from genprm.types import Check, Message, Problem, Rationale, Solution
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.full_disk import room_for
 
 
 def row(number: int = 0, problem: str = "", config: str = "default") -> Row:
@@ -219,22 +213,8 @@ def test_training_reads_the_split_train_and_no_other(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands for it: the same call fails in the same place."""
-    script = (
-        "import sys; from pathlib import Path; from tests.test_export import rows, export\n"
-        "try: export(rows(3000), Path(sys.argv[1]))\n"
-        "except OSError as error: sys.exit(f'OSError {error.errno}')\n"
-    )
-    limit = 40_000
-
-    def bounded() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    command = [sys.executable, "-B", "-c", script, str(tmp_path / "set")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, preexec_fn=bounded, capture_output=True, text=True)
-    assert "OSError" in done.stderr
+    with room_for(40_000), pytest.raises(OSError, match="File too large"):
+        export(rows(1000), tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
 
 

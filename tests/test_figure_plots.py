@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from genprm.eval.scores import ScoredSolution, evaluate_scores, f1_at, read_scor
 from genprm.types import NO_ERROR, Critique, Method, Problem, Rationale, Solution, StepCritique, Votes
 from tests.conftest import SharedData
 
-pytest.importorskip("matplotlib")
+if find_spec("matplotlib") is None:
+    pytest.skip("the extra plot is not installed", allow_module_level=True)
 SLOW = pytest.mark.slow  # matplotlib alone takes seconds to import
 
 

@@ -16,9 +16,9 @@ from genprm.synth.types import Grade
 needs_math_verify = pytest.mark.skipif(find_spec("math_verify") is None, reason="Math-Verify is not installed")
 
 
-def graded(use: Callable[[Grader], Awaitable[object]], limit_s: float = 5.0) -> object:
+def graded(use: Callable[[Grader], Awaitable[object]], limit_s: float = 5.0, workers: int = 1) -> object:
     async def run() -> object:
-        grader = Grader(workers=2, limit_s=limit_s)
+        grader = Grader(workers, limit_s)
         try:
             return await use(grader)
         finally:
@@ -116,7 +116,7 @@ def test_an_answer_that_hangs_the_comparison_is_bounded(hostile: str) -> None:
         return await asyncio.gather(grader.grade(f"\\boxed{{{hostile}}}", "x+7"), *others)
 
     began = time.monotonic()
-    found: Any = graded(use, limit_s=1.0)
+    found: Any = graded(use, limit_s=1.0, workers=2)
     (worst, answer), *others = found
     assert time.monotonic() - began < 30
     assert worst in ("timeout", "unparsed", "wrong")
@@ -138,7 +138,7 @@ def test_equal_answers_are_grouped() -> None:
     answers = ["0.5", None, "3", "\\frac{1}{2}", "3.0", "x+1", "1+x", None, "3"]
 
     async def run() -> list[int]:
-        comparer = comparing.Comparer()
+        comparer = comparing.Comparer(workers=1)
         try:
             return await comparer.equivalent_groups(answers)
         finally:

@@ -191,7 +191,7 @@ def test_several_checks() -> None:
 def test_the_worlds_conversations_come_through(tmp_path: Path) -> None:
     """All that our own protocol writes is of its form, and labels come out as the world made them."""
     path = tmp_path / "world.jsonl"
-    assert main(["synth", "world", "valid", "-n", "60", "--rows", "critic", "-o", str(path)]) == 0
+    assert main(["synth", "world", "valid", "-n", "22", "--rows", "critic", "-o", str(path)]) == 0
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     found = list(import_rows(SourceRow(str(n), row) for n, row in enumerate(rows)))
     assert [f.reason for f in found if isinstance(f, Refused)] == []
@@ -231,21 +231,22 @@ def test_a_torn_file_is_refused_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.jsonl"]
 
 
-def test_check_as_a_process(tmp_path: Path) -> None:
+def test_check_as_a_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, known = tmp_path / "data.jsonl", tmp_path / "eval.jsonl"
     solution = {"problem": "Add 1 and 2, please.", "steps": ["1 + 2 = 3", "So the answer is 3."]}
     rows = [{"messages": turns()}, solution, {**solution, "id": "copy"}, {"messages": [1]}]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     known.write_text(json.dumps({"problem": PROBLEM}) + "\n")
     words = ["synth", "check", str(data), "--against", str(known)]
-    run = [sys.executable, "-B", "-m", "genprm", *words]
-    done = subprocess.run([*run, "--list"], cwd=ROOT, capture_output=True, text=True)
+    run = [sys.executable, "-m", "genprm", *words, "--list"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert f"{data}:4: message" in done.stderr
     assert "3 solutions, 1 kept" in done.stdout
     assert "copy\tnear_duplicate\trow-1" in done.stdout
     assert f"row-0\tcontaminated\t{known}:1" in done.stdout
-    record = json.loads(subprocess.run([*run, "--json"], cwd=ROOT, capture_output=True, text=True).stdout)
+    assert main([*words, "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
     assert (record["kept"], record["dropped"]) == (1, {"contaminated": 1, "near_duplicate": 1})
     assert record["refused"] == {"message": 1}
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Any
 import pytest
 
 from genprm.engines.scripted import Rule, ScriptedEngine
-from genprm.errors import EngineRefused, EngineUnavailable, InputError, PromptTooLong
+from genprm.errors import EngineRefused, EngineUnavailable, InputError, PromptTooLong, WriteError
 from genprm.synth.ledger import Recorded
 from genprm.types import Completion, Message, Prompt, Sampling, Usage
+from tests.full_disk import room_for
 
 SAMPLING = Sampling(seed=1)
 
@@ -195,40 +194,27 @@ def test_a_call_needs_a_seed(tmp_path: Path) -> None:
         using(tmp_path / "calls.jsonl", Slow(), lambda ledger: ledger.complete(prompt("p"), Sampling()))
 
 
-FULL = """
-import asyncio, resource, signal, sys
-from pathlib import Path
-from genprm.engines.scripted import Rule, ScriptedEngine
-from genprm.synth.ledger import Recorded
-from genprm.types import Message, Prompt, Sampling
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-engine = ScriptedEngine([Rule(text="word " * 50)])
-async def main():
-    ledger = Recorded(engine, Path(sys.argv[1]), 8)
-    try:
-        await asyncio.gather(*(
-            ledger.complete(Prompt((Message("user", f"p {n}"),)), Sampling(seed=1)) for n in range(100)))
-    except Exception as error:
-        print(f"{type(error).__name__}: {error}")
-    finally:
-        await ledger.close()
-asyncio.run(main())
-print(engine.calls)
-"""
-
-
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
 
-    def run(room: int) -> list[str]:
-        command = [sys.executable, "-c", FULL, str(path), str(room)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    def run(room: int, engine: ScriptedEngine) -> None:
+        async def main() -> None:
+            ledger = Recorded(engine, path, 8)
+            try:
+                await asyncio.gather(*(ledger.complete(prompt(f"p {n}"), SAMPLING) for n in range(100)))
+            finally:
+                await ledger.close()
 
-    said, calls = run(5000)
-    assert said == f"WriteError: {path} cannot be written: File too large; what was written before is kept"
+        with room_for(room):
+            asyncio.run(main())
+
+    first, second = (ScriptedEngine([Rule(text="word " * 50)]) for _ in range(2))
+    with pytest.raises(WriteError) as full:
+        run(5000, first)
+    assert str(full.value) == f"{path} cannot be written: File too large; what was written before is kept"
     kept = path.read_bytes().splitlines(keepends=True)
     assert len(kept) > 5
     assert all(line.endswith(b"\n") and json.loads(line) for line in kept)
-    assert int(calls) <= len(kept) + 8  # no more is asked when the answers cannot be kept
-    assert run(1 << 20) == [str(100 - len(kept))]
+    assert first.calls <= len(kept) + 8  # no more is asked when the answers cannot be kept
+    run(1 << 20, second)
+    assert second.calls == 100 - len(kept)

@@ -89,6 +89,7 @@ def naive(pairs: list[Pair]) -> tuple[float | None, float | None, float | None]:
     return error, correct, 1 / ((1 / error + 1 / correct) / 2)
 
 
+@settings(max_examples=50)
 @given(PAIRS, st.randoms(use_true_random=False))
 def test_against_a_naive_implementation(pairs: list[Pair], random: Random) -> None:
     found = score_split(pairs, "s", resamples=20)

@@ -25,6 +25,7 @@ from genprm.synth.stage_list import card_stages
 from genprm.synth.stages import Done, Prices, run_stage
 from genprm.synth.world import examples
 from genprm.types import Message, Prompt, Sampling
+from tests.full_disk import room_for
 
 CONFIG = {"stage": "test"}
 PROBLEMS = [made.solution.problem for made in examples("train", 12)]
@@ -479,24 +480,17 @@ def test_problems_to_a_dataset_killed_in_every_stage(tmp_path: Path) -> None:
         assert len(keys) == len(set(keys)) > 0
 
 
-FULL = """
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-from genprm.cli import main
-sys.exit(main(["synth", "run", sys.argv[2], "-o", sys.argv[3]]))
-"""
-
-
-def test_a_full_disk_ends_the_run_with_a_sentence_and_it_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_with_a_sentence_and_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, out, other = write(tmp_path), tmp_path / "out", tmp_path / "other"
-    run = [sys.executable, "-c", FULL, "20000", str(path), str(out)]
-    full = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert full.returncode == 2
-    said = [line for line in full.stderr.splitlines() if line.startswith("genprm: ")]
+    with room_for(20_000):
+        assert main(["synth", "run", str(path), "-o", str(out)]) == 2
+    stderr = capsys.readouterr().err
+    said = [line for line in stderr.splitlines() if line.startswith("genprm: ")]
     assert len(said) == 1
     assert "cannot be written: File too large; what was written before is kept" in said[0]
-    assert "Traceback" not in full.stderr
+    assert "Traceback" not in stderr
     kept = (out / "1-solutions" / "calls.jsonl").read_bytes()
     assert kept.endswith(b"}\n")
     assert main(["synth", "run", str(path), "-o", str(out)]) == 0

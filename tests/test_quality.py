@@ -211,10 +211,10 @@ def test_distinct_shares() -> None:
 def test_a_text_without_words_and_a_hostile_one_come_to_an_end() -> None:
     assert assess([attempt("…" * 50), attempt("½²³" * 30)]).dropped["no_mathematics"] == 1
     began = time.process_time()
-    hostile = ["as an " * 100_000, "i'm sorry " * 50_000, "`" * 300_000, "1 " * 150_000, "\u0301" * 100_000]
+    hostile = ["as an " * 20_000, "i'm sorry " * 10_000, "`" * 60_000, "1 " * 30_000, "\u0301" * 20_000]
     options = QualityOptions(most_chars=10**7, most_step_chars=10**7)
     assess([attempt(text + " 72") for text in hostile], options)
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 5
 
 
 def test_real_solutions(shared_data: SharedData) -> None:

@@ -218,7 +218,9 @@ def test_scores_of_candidates_that_were_sampled_again_do_not_count(
 ) -> None:
     """The policy fails on a candidate; when it is asked again, all of them may have other texts."""
     source = write(tmp_path / "p.jsonl", [{"problem": "What is 2 + 3?", "answer": "5"}])
-    script, scorer = tmp_path / "s.json", "critic:symbolic,sandbox_level=process"
+    script, judge = tmp_path / "s.json", tmp_path / "judge.json"
+    judge.write_text(json.dumps({"text": "\\boxed{-1}"}))
+    scorer = f"critic:scripted:{judge},protocol=judge"
     words = [source, "--policy", f"scripted:{script}", "-n", 2, "--run", tmp_path / "run", "--scorer", scorer]
     script.write_text(json.dumps({"error": "no power"}))
     code, (one,) = run(capsys, *words)

@@ -1,6 +1,7 @@
 """Teachers: what is asked, what is read, what no text can make it read; rationales through the real sandbox."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -242,7 +243,11 @@ def test_step_by_step_with_a_chat_model_comes_out_in_the_same_form() -> None:
 
 # --- the world's teacher ----------------------------------------------------------------------------------------
 
-MADE = list(examples("valid", 16))
+
+@functools.cache
+def many() -> list[Example]:
+    """Made when a test wants them, for every process of a suite reads this file."""
+    return list(examples("valid", 16))
 
 
 def attempts(made: Sequence[Example]) -> list[Attempt]:
@@ -254,9 +259,9 @@ def first(one: Taught) -> int:
 
 
 def test_the_worlds_teacher_names_every_first_error_in_both_manners() -> None:
-    whole, steps = (taught("world:teacher", attempts(MADE), manner=manner) for manner in ("whole", "steps"))
-    assert [first(one) for one in whole] == [made.solution.first_error for made in MADE]
-    for made, one, other in zip(MADE, whole, steps, strict=True):
+    whole, steps = (taught("world:teacher", attempts(many()), manner=manner) for manner in ("whole", "steps"))
+    assert [first(one) for one in whole] == [made.solution.first_error for made in many()]
+    for made, one, other in zip(many(), whole, steps, strict=True):
         texts = [rationale.text for rationale in one.rationales]
         assert texts == [rationale.text for rationale in other.rationales]
         judged = read_solution(made.problem, made.solution.steps)[: len(texts)]
@@ -268,13 +273,13 @@ def test_the_worlds_teacher_names_every_first_error_in_both_manners() -> None:
 
 def test_a_teacher_errs_as_often_as_it_was_asked_to() -> None:
     judged = wrong = 0
-    for one, made in zip(taught("world:teacher,errs=0.25", attempts(MADE)), MADE, strict=True):
+    for one, made in zip(taught("world:teacher,errs=0.25", attempts(many())), many(), strict=True):
         assert one.outcome == "ok"
         for verdict, truth in zip(one.verdicts, made.truths, strict=False):
             judged += 1
             wrong += verdict != truth.correct
     assert 0.1 < wrong / judged < 0.42
-    erring = taught("world:teacher,errs=1", attempts(MADE[:8]))
+    erring = taught("world:teacher,errs=1", attempts(many()[:8]))
     assert all(check.result.status == "ok" for one in erring for r in one.rationales for check in r.checks)
 
 
@@ -282,7 +287,7 @@ def test_a_teacher_errs_as_often_as_it_was_asked_to() -> None:
 def test_the_worlds_teacher_follows_every_form_of_the_protocol(mode: Any) -> None:
     options = {name: str(value) for name, value in ABLATIONS[mode].items()}
     for one, made in zip(
-        taught("world:teacher", attempts(MADE[:6]), manner="steps", options=options), MADE, strict=False
+        taught("world:teacher", attempts(many()[:6]), manner="steps", options=options), many(), strict=False
     ):
         assert (one.outcome, first(one)) == ("ok", made.solution.first_error)
         steps = made.steps[: len(one.rationales)]
@@ -290,7 +295,7 @@ def test_the_worlds_teacher_follows_every_form_of_the_protocol(mode: Any) -> Non
 
 
 def test_it_gives_no_verdict_on_what_it_cannot_read() -> None:
-    made = MADE[0]
+    made = many()[0]
     odd = Solution(made.solution.problem, ("I guess it is a lot.", *made.solution.steps), "odd")
     for manner in ("whole", "steps"):
         (one,) = taught("world:teacher", [Attempt(odd, "odd", "right")], manner=manner)

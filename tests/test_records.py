@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm import records
@@ -21,8 +21,8 @@ from genprm.types import (
     Usage,
     Votes,
 )
+from tests.texts import TEXT
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PROBABILITY = st.floats(0, 1)
 RATIONALE = st.builds(
     Rationale,
@@ -46,6 +46,7 @@ CRITIQUE = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(CRITIQUE)
 def test_there_and_back(critique: Critique) -> None:
     line = records.to_json(critique)

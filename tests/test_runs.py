@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from genprm.errors import ConfigError, InputError
+from genprm.errors import ConfigError, InputError, WriteError
 from genprm.runs import Run, config_of_program, default_folder, digest
 from genprm.types import Problem, Solution
+from tests.full_disk import room_for
 
 CONFIG = {"engine": "symbolic", "n": 1}
 
@@ -105,18 +106,8 @@ def test_a_folder_that_cannot_be_made(folder: str) -> None:
 
 
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
-    code = """
-import resource, signal, sys
-from pathlib import Path
-from genprm.runs import Run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))  # the file cannot grow beyond it, as on a full disk
-with Run(Path(sys.argv[1]), {"engine": "symbolic", "n": 1}) as run:
-    for n in range(1000):
-        run.append({"problem": {"text": f"problem {n}"}, "steps": ["step"], "id": str(n)})
-"""
-    full = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert "File too large" in full.stderr
+    with room_for(4000), Run(tmp_path, CONFIG) as run, pytest.raises(WriteError, match="File too large"):
+        list(map(run.append, map(solution, range(1000))))
     with Run(tmp_path, CONFIG) as run:
         kept = ids(run)
         assert kept == [str(n) for n in range(len(kept))]

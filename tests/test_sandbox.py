@@ -65,7 +65,13 @@ def plain(code: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, stdin=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", FIDELITY)
+# Each of these loads sympy again in plain Python. "solve", which does so too, stands for them in the quick suite.
+SLOW = ("system", "integral", "matrix", "modular", "lazy imports")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in FIDELITY]
+)
 def test_stdout_and_error_are_those_of_plain_python(run_all: RunAll, name: str) -> None:
     [ours] = run_all(FIDELITY[name])
     theirs = plain(FIDELITY[name])
@@ -216,6 +222,7 @@ def test_time_and_memory_are_measured(run_all: RunAll) -> None:
     assert sleepy.cpu_s < 0.1 < 0.2 <= sleepy.wall_s
 
 
+@pytest.mark.slow
 def test_sync_run() -> None:
     result = genprm.sandbox.run("print('hello')", limits=Limits(cpu_s=1))
     assert (result.status, result.stdout) == ("ok", "hello\n")

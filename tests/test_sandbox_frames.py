@@ -21,6 +21,7 @@ from genprm.sandbox.frames import (
     encode_reply,
     encode_request,
 )
+from tests.texts import TEXT
 
 OUTPUT_BYTES = 1000
 NONCE = b"\x07" * 8
@@ -82,7 +83,7 @@ def test_too_long_an_output_is_refused_before_it_has_come() -> None:
         decode_reply(frame[:40], Request(3, NONCE), OUTPUT_BYTES)
 
 
-@given(st.text().filter(lambda text: text.isascii() or text.encode("utf-8", "ignore").decode() == text))
+@given(TEXT)
 def test_requests_come_back_whole(code: str) -> None:
     data = encode_request(Request(5, NONCE, code, "review"))
     order, step, nonce, length = decode_request_header(data[: len(data) - len(code.encode())])

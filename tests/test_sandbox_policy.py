@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from genprm.sandbox import Result, Sandbox
 from genprm.sandbox.inside.policy import review
 from tests.rooms import room
+from tests.texts import CHARACTERS, SURROGATES
 
 ADMITTED = {
     "star import": "from sympy import *\nfrom math import *\nprint(sqrt(2))",
@@ -288,7 +289,7 @@ def test_the_code_is_only_read() -> None:
     assert review("raise SystemExit\nx = 1 / 0\nwhile True: pass") == []
 
 
-@given(st.text(max_size=400) | st.text(alphabet=st.characters(), max_size=100))
+@given(st.text(CHARACTERS, max_size=400) | st.text(CHARACTERS | SURROGATES, max_size=100))
 def test_any_text_gets_an_answer(code: str) -> None:
     check_reasons(review(code))
 
@@ -314,7 +315,7 @@ def test_a_way_out_is_seen_wherever_it_stands(code: str, way: str) -> None:
 def test_damaged_checks_get_an_answer(data: st.DataObject) -> None:
     code = data.draw(st.sampled_from([*ADMITTED.values(), *REFUSED.values()]))
     place = data.draw(st.integers(0, len(code)))
-    check_reasons(review(code[:place] + data.draw(st.text(max_size=5)) + code[place + 1 :]))
+    check_reasons(review(code[:place] + data.draw(st.text(CHARACTERS, max_size=5)) + code[place + 1 :]))
 
 
 def test_names_that_are_texts_are_shown_in_one_line() -> None:

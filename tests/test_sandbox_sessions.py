@@ -275,7 +275,7 @@ def test_modules_are_loaded_beforehand_when_asked() -> None:
 
 
 def test_the_blocking_face_serves_threads() -> None:
-    with Sandbox() as sandbox:
+    with Sandbox(warm=False) as sandbox:
         sandbox.start()
         assert any(layer.active for layer in sandbox.layers)
         said: dict[int, str] = {}

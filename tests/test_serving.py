@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from genprm.cli import main
 from genprm.client import AsyncClient, Client, ServiceError
 from genprm.errors import ConfigError
 from genprm.records import from_json, to_json
@@ -536,16 +537,14 @@ def test_the_command_serves_what_the_docs_say_to_curl(tmp_path: Path) -> None:
     assert all(len(line["problem"]) == 16 and "loaf" not in json.dumps(line) for line in asked)
 
 
-def test_a_public_address_needs_keys_and_a_key_is_shown_once(tmp_path: Path) -> None:
+def test_a_public_address_needs_keys_and_a_key_is_shown_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     keys = tmp_path / "keys"
-
-    def serve(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "genprm", "serve", *args]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
-
-    refused = serve("--host", "0.0.0.0")
-    assert (refused.returncode, "needs --keys" in refused.stderr) == (2, True)
-    made = serve("--keys", str(keys), "--new-key", "anna")
-    assert made.returncode == 0
-    assert made.stdout.strip() not in keys.read_text()
+    assert main(["serve", "--host", "0.0.0.0"]) == 2
+    assert "needs --keys" in capsys.readouterr().err
+    assert main(["serve", "--keys", str(keys), "--new-key", "anna"]) == 0
+    shown = capsys.readouterr().out.strip()
+    assert shown
+    assert shown not in keys.read_text()
     assert keys.stat().st_mode & 0o077 == 0

@@ -205,13 +205,15 @@ def test_an_answer_behind_many_blanks_is_read_in_linear_time(said: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"problem": "p", "solution": "\n" * 500_000},
-        {
-            "problem": "p",
-            "solution": ["1/" * 9_000, "-" * 18_000, "(" * 9_000 + ")" * 9_000 + "=3", "5" + "!" * 17_000],
-        },
+        pytest.param({"problem": "p", "solution": "\n" * 500_000}, marks=pytest.mark.slow, id="lines"),
+        pytest.param(
+            {
+                "problem": "p",
+                "solution": ["1/" * 9_000, "-" * 18_000, "(" * 9_000 + ")" * 9_000 + "=3", "5" + "!" * 17_000],
+            },
+            id="signs",
+        ),
     ],
-    ids=["lines", "signs"],
 )
 def test_a_long_text_does_not_hold_up_the_others(tmp_path: Path, body: Any) -> None:
     """While it is read the loop turns: no turn of it takes more than a small part of the work.

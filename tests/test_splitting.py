@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genprm.splitting import split_answer, split_document, split_problem, split_steps
+from tests.texts import TEXT
 
 MARKERS = [
     ("Step 1: a\nStep 2: b", ["Step 1: a", "Step 2: b"]),
@@ -103,7 +104,7 @@ PIECES = [
 PIECES += ["\\begin{x}", "\\end{x}", "\\\\", "\\$", "a", "1. b", "- c", "### T", "---", "\u2028", "\x0b", "\x00", "∑"]
 
 
-@given(st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
+@given(st.lists(st.sampled_from(PIECES)).map("".join) | TEXT)
 @example("\x0c\n\n\x1c")
 def test_nothing_is_lost_but_whitespace(text: str) -> None:
     steps = split_steps(text)
@@ -115,12 +116,12 @@ def test_nothing_is_lost_but_whitespace(text: str) -> None:
     "unit", ["\\begin{", "$$", "`", "\\[", "Step 1:\n", "\n", "# \n\n", "**", " ", "---\n\n", "\\"]
 )
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    text = unit * (150_000 // len(unit))
+    text = unit * (60_000 // len(unit))
     start = time.process_time()
     split_steps(text)
     split_document(text)
     split_document(f"**Problem{text}x\n# Step 1{text}x")
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 0.8
 
 
 DOCUMENTS = [

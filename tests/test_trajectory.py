@@ -144,8 +144,12 @@ def test_hostile_checks_and_steps_come_to_an_end() -> None:
     assert len(found) == len(texts)
 
 
-def test_the_command_shows_it_and_gives_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    run = ["critique", str(ROOT / "examples" / "savings.md"), "--engine", "symbolic", "--analysis"]
+def test_the_command_shows_it_and_gives_it_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    no, yes = ({"text": f"{{{word}}}$\n</output>\n"} for word in ("No", "Yes"))
+    (tmp_path / "script.jsonl").write_text(f"{json.dumps({'when': '2316', **no})}\n{json.dumps(yes)}")
+    engine = ["--engine", f"scripted:{tmp_path / 'script.jsonl'}"]
+    options = ["--option", "analyze=false", "--option", "verify=false", "--analysis"]
+    run = ["critique", str(ROOT / "examples" / "savings.md"), *engine, *options]
     main(run)
     assert "Analysis of the solution" in capsys.readouterr().out
     main([*run, "--json"])

@@ -216,7 +216,7 @@ def test_a_completion_counts_at_every_prefix_that_it_passes() -> None:
 
 def test_sharing_saves_completions_and_moves_no_value() -> None:
     policy = SimulatedPolicy(5, 0.15, seed=5)
-    attempts = [policy.attempt(i) for i in range(4)]
+    attempts = [policy.attempt(i) for i in range(2)]
     alone = run_all(policy, attempts, "fixed:200")
     shared = run_all(policy, attempts, "fixed:200+share")
     assert calls(shared) < 0.8 * calls(alone)
@@ -315,14 +315,14 @@ def test_adaptive_asks_where_it_matters() -> None:
 def test_adaptive_settles_what_it_says() -> None:
     """Labels that are said to be right with 90 % are so at least about as often."""
     sure = [0, 0]
-    for policy in simulated_problems(20, seed=1):
+    for policy in simulated_problems(10, seed=1):
         attempt = policy.attempt(0)
         labelled = label(run(policy, attempt, "adaptive:0.9+binary"), "ratio:0.8+chain@0.9")
         truth = ratio_truth(policy, attempt.solution.steps)
         for step, holds in zip(labelled.steps, truth, strict=True):
             sure[0] += step.label is not None
             sure[1] += step.label is not None and step.label == holds
-    assert sure[0] > 60
+    assert sure[0] > 30
     assert sure[1] / sure[0] > 0.92
 
 

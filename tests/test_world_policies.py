@@ -42,14 +42,14 @@ def share(spec: str, opening: str, n: int = 400) -> float:
 
 
 def test_without_mistakes_it_solves_every_problem_in_the_worlds_language() -> None:
-    made = list(examples("test", 60))
+    made = list(examples("test", 22))
     for one, said in zip(made, complete("world:0", *(Prompt(solve(m.problem.text)) for m in made)), strict=True):
         assert same_number(boxed(said.text), str(one.problem.answer))
         assert first_error(read_solution(one.problem, split_steps(said.text))) == -1
 
 
 def test_mistakes_come_at_the_rate_that_was_asked_for_and_are_of_all_kinds() -> None:
-    made = list(examples("test", 150))
+    made = list(examples("test", 60))
     steps = wrong = 0
     kinds = set()
     for one, said in zip(made, complete("world:0.2", *(Prompt(solve(m.problem.text)) for m in made)), strict=True):
@@ -61,7 +61,7 @@ def test_mistakes_come_at_the_rate_that_was_asked_for_and_are_of_all_kinds() -> 
         wrong += first is not None
         kinds |= {step.truth.kind for step in own}
     assert 0.14 < wrong / steps < 0.27
-    assert len(kinds) > 9
+    assert len(kinds) > 7
 
 
 def test_values_of_prefixes_are_what_the_rates_say() -> None:
@@ -142,7 +142,7 @@ def test_a_revision_keeps_what_stood_before_the_named_step() -> None:
     for said in complete("world:0", Prompt(revise(TEXT, attempt, 'Paragraph 2 is wrong: "…"')), n=5):
         assert said.text.startswith(STEPS[0] + "\n\n")
         assert same_number(boxed(said.text), "47")
-    wrong = [made for made in examples("test", 40) if made.kind and made.form == "plain"]
+    wrong = [made for made in examples("test", 22) if made.kind and made.form == "plain"]
     for made, said in zip(wrong, complete("world:0", *(Prompt(asked_to_revise(m)) for m in wrong)), strict=True):
         assert same_number(boxed(said.text), str(made.problem.answer))
     vague = (*solve(TEXT), Message("assistant", attempt), Message("user", "Think again." + REVISE))

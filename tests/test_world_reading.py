@@ -17,7 +17,7 @@ from genprm.synth.world.solutions import without_computation
 @functools.cache
 def many() -> list[Example]:
     """Examples of every kind; made when a test wants them, for every process of a suite reads this file."""
-    return [made for split in SPLITS for made in examples(split, 60)]
+    return [made for split in SPLITS for made in examples(split, 22)]
 
 
 TEXT = "Ana has 40 cups. Ben has 7 more cups than Ana. Ben is ahead of Ana by some cups. What number is Ben's cups?"
@@ -88,7 +88,7 @@ def test_terse_steps_are_as_right_as_their_values() -> None:
             assert (read.place, read.claimed, read.computation) == (step.place, step.claimed, step.computation)
             assert read.truth.correct == step.truth.correct
             n += not step.computation
-    assert n > 300
+    assert n > 100
 
 
 def test_an_ambiguous_comparison_is_settled_by_who_is_known() -> None:
@@ -205,4 +205,4 @@ def test_computations_agree_with_the_calculator() -> None:
             if step and step.truth.correct and step.computation:
                 assert value_of(f"{step.computation} =") == f" {step.claimed}"
                 n += 1
-    assert n > 300
+    assert n > 100
