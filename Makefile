@@ -91,7 +91,7 @@ policy: .venv/train  ## the shipped policy and two weaker ones: an hour on two c
 ANSWERS := runs/answers
 REFINE_PROBLEMS := 200
 DRAFTS := 4
-BON_PROBLEMS := 160
+BON_PROBLEMS := 120
 CANDIDATES := 16
 VOTES := 4
 SEARCH_PROBLEMS := 100
