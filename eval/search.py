@@ -32,6 +32,7 @@ from genprm.searching.plan import SearchPlan
 from genprm.searching.policy import StepPolicy
 from genprm.searching.scores import StepScore
 from genprm.searching.tree import Search
+from genprm.seeds import seed_of
 from genprm.show import stdout
 from genprm.synth.world import Example, examples
 from genprm.types import Problem
@@ -146,15 +147,16 @@ def to_trials(made: Example, arm: Arm, result: SearchResult) -> list[Trial]:
     if arm.method != BASELINE:
         return [own]
     bare = replace(own, account=Account(policy=result.account.policy), counts={})
-    majority = choose([_path(each) for each in result.candidates], "majority")
+    majority = choose(_by_lot(result.candidates), "majority")
     voted = bool(majority) and _right(problem, majority[0].answer)
     best = any(_right(problem, each.answer) for each in result.candidates)
     return [replace(bare, method=MAJORITY, right=voted), replace(bare, method=ANY, right=best), own]
 
 
-def _path(candidate: Candidate) -> paths.Path:
-    # Without its marks: no scorer breaks the ties of a majority.
-    return paths.Path(steps=candidate.steps, weight=candidate.weight)
+def _by_lot(candidates: Sequence[Candidate]) -> list[paths.Path]:
+    """Without their marks, nor in the order that the outcome put them in: no scorer breaks the ties of a majority."""
+    bare = [paths.Path(steps=each.steps, weight=each.weight) for each in candidates]
+    return sorted(bare, key=lambda path: seed_of(*path.steps))
 
 
 def _right(problem: Problem, answer: str | None) -> bool:

@@ -1,6 +1,7 @@
 """genprm eval search: curves, what is read off them, and the command."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from rich.console import Console
 
 from genprm.cli import main
 from genprm.eval.curves import Cell, Curve, compare, points
+from genprm.eval.search import Arm, to_trials
 from genprm.eval.search_report import ANY, BASELINE, MAJORITY, Q_ALONE, Trial, build_report, progress_by
 from genprm.eval.search_show import render_report
-from genprm.searching.paths import Account
-from genprm.types import Usage
+from genprm.searching.paths import Account, Candidate, SearchResult
+from genprm.searching.plan import SearchPlan
+from genprm.searching.scores import EffectiveReward, Mark
+from genprm.synth.world import examples
+from genprm.types import Problem, Solution, Usage
+from tests.search_trees import TableScorer
 from tests.test_provers import script
 
 
@@ -108,6 +114,23 @@ def test_what_progress_adds_is_paired_at_the_same_width() -> None:
     assert one.gain.value == pytest.approx(0.25)
     assert one.gain.interval is not None
     assert one.gain.interval.low >= 0, "right wherever Q alone is right"
+
+
+def test_ties_of_a_majority_are_broken_by_nobody_who_knows() -> None:
+    """Two answers, one vote each, the right one first by the scorer: the majority finds it in half of the problems."""
+    arm = Arm(BASELINE, 2, SearchPlan(), EffectiveReward(TableScorer(lambda step: 1.0)))
+    first, right = next(iter(examples("valid", 1))), 0
+    for n in range(200):
+        problem = Problem(f"{n}?", "1")
+        steps = [(f"In {n}, $\\boxed{{{answer}}}$.",) for answer in (1, 2)]
+        both = tuple(Candidate(each, (Mark(),), str(n), True, 1) for n, each in enumerate(steps, 1))
+        result = SearchResult(problem, "finished", steps[0], (), "1", both, Account(), {}, 1, "", "", arm.plan)
+        made = replace(first, solution=Solution(problem, steps[0], id=str(n)))
+        by = {each.method: each.right for each in to_trials(made, arm, result)}
+        assert by[BASELINE]
+        assert by[ANY]
+        right += by[MAJORITY]
+    assert 70 < right < 130
 
 
 @pytest.mark.parametrize("asked", [{"scorer": "completions:4"}, {"provers": ["bo:2", "bo:2:completions:4"]}])
