@@ -209,11 +209,13 @@ def _points(draws: Mapping[Key, Estimate], rows: Sequence[Ranked], scored: Score
 
 
 def _differences(draws: Mapping[Key, Estimate]) -> list[Difference]:
-    """Every method against majority, and against the best by an outcome head."""
-    outcomes = {method for method, _ in draws if method.endswith(" · outcome · best")}
+    """Every method against majority and against the best by an outcome head; weighted votes also against those that
+    are weighted with its opinion."""
+    outcomes = sorted({method for method, _ in draws if " · outcome · " in method})
     found = []
     for (method, n), own in draws.items():
-        for against in (MAJORITY, *sorted(outcomes)):
+        weighted = method.endswith(" · weighted")
+        for against in (MAJORITY, *(one for one in outcomes if weighted or one.endswith(" · best"))):
             if method not in (against, PASS) and n > 1:
                 found.append(Difference(method, against, n, own.minus(draws[against, n])))
     return found

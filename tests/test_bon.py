@@ -134,8 +134,12 @@ def test_a_scorer_that_knows_more_beats_votes(report: BonReport) -> None:
 
 
 def test_an_outcome_that_knows_nothing_is_no_better_than_chance_and_is_compared_with(report: BonReport) -> None:
-    against = {one.against for one in report.differences}
-    assert against == {"majority", "critic · outcome · best"}
+    against = {
+        way: {d.against for d in report.differences if d.method == f"critic · min · {way}"}
+        for way in ("best", "weighted")
+    }
+    assert against["best"] == {"majority", "critic · outcome · best"}
+    assert against["weighted"] == {*against["best"], "critic · outcome · weighted"}
     one = next(p for p in report.points if (p.method, p.n) == ("critic · outcome · best", 1))
     assert one.accuracy.value == pytest.approx(0.5, abs=0.08)
 
