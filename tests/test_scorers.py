@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,7 @@ from transformers import (
 
 from genprm.errors import ConfigError
 from genprm.scorers import Scores, open_scorer
+from genprm.scorers.reading import ModelScorer, Parts, Reading
 from genprm.types import Problem, Solution
 from tests.tiny_models import make_tokenizer
 
@@ -269,3 +271,31 @@ def test_the_critic_scores_by_its_rewards() -> None:
     assert len(good.votes[0]) == 3
     assert empty.error
     assert not empty.steps
+
+
+def test_a_scorer_that_is_closed_ends_after_the_batch_that_it_reads() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    read = []
+
+    def body(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        read.append(len(ids))
+        begun.set()
+        go_on.wait(10)
+        return torch.zeros(*ids.shape, 1)
+
+    def to_scores(values: Sequence[Sequence[float]]) -> Scores:
+        return Scores(tuple(value for (value,) in values))
+
+    parts = Parts(lambda solution: Reading([1, 2], [1]), body, lambda states: states, to_scores, "cpu", causal=True)
+    scorer = ModelScorer("some", parts, max_tokens=2)  # one solution a batch
+
+    async def run() -> None:
+        scoring = asyncio.create_task(scorer.score([*SOLUTIONS, *SOLUTIONS]))
+        await asyncio.to_thread(begun.wait, 10)
+        await scorer.close()
+        go_on.set()
+        with pytest.raises(RuntimeError, match="closed"):
+            await scoring
+
+    asyncio.run(run())
+    assert read == [1]

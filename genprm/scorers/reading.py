@@ -64,12 +64,14 @@ class ModelScorer:
         self._max_tokens = max_tokens
         # One of its own: calls that wait for the model take no thread from others.
         self._thread = ThreadPoolExecutor(1, "scorer")
+        self._closed = False
 
     async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, list(solutions))
 
     async def close(self) -> None:
-        """End the thread, after the batches that it is reading. The model goes when the scorer does."""
+        """End the thread, after the batch that it is reading. The model goes when the scorer does."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _score(self, solutions: Sequence[Solution]) -> list[Scores]:
@@ -82,6 +84,8 @@ class ModelScorer:
             else:
                 found[n] = read
         for batch in _batches(readings, self._max_tokens):
+            if self._closed:
+                raise RuntimeError("the scorer was closed")
             for n, scores in zip(batch, self._run([readings[n] for n in batch]), strict=True):
                 found[n] = scores
         return found
