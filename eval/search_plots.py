@@ -2,6 +2,7 @@
 ``plot``)."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ def provers(report: ProverReport) -> Figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _dots(left, "distinguishability", [each.distinguishability for each in report.provers])
         _dots(right, "alignment", [each.alignment for each in report.provers])
-        left.set_yticks(range(len(report.provers)), [each.prover for each in report.provers])
+        left.set_yticks(range(len(report.provers)), [named(each.prover) for each in report.provers])
         left.invert_yaxis()
     return figure
 
@@ -102,7 +103,12 @@ def _dots(axes: Axes, name: str, means: Sequence[Mean]) -> None:
 
 
 def _line(axes: Axes, name: str, found: Sequence[tuple[float, Point]], i: int) -> None:
-    line(axes, [x for x, _ in found], [point.accuracy for _, point in found], name, i)
+    line(axes, [x for x, _ in found], [point.accuracy for _, point in found], named(name), i)
+
+
+def named(method: str) -> str:
+    """Folders by their own names alone: a legend has no room for whole paths."""
+    return re.sub(r"\b(head|prm):\S*/(?=[^/\s])", r"\1:", method)
 
 
 def _over(axes: Axes, name: str) -> None:

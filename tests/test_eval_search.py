@@ -184,3 +184,18 @@ def test_options_that_do_not_fit(tmp_path: Path, wrong: list[str], capsys: pytes
     assert main(command(tmp_path, *wrong)) == 2
     assert not (tmp_path / "run").exists()
     assert "above 0" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # draws
+def test_a_legend_names_folders_and_not_their_paths() -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    from genprm.eval.search_plots import named
+
+    assert named("beam, Q + 1 A[bo:2:head:/data/runs/heads/q]") == "beam, Q + 1 A[bo:2:head:q]"
+    assert named("prm:Qwen/Qwen2.5-Math-PRM-7B") == "prm:Qwen2.5-Math-PRM-7B"
+    assert [named(name) for name in ("head:q", "beam, Q", "bo:4", "world:0.4")] == [
+        "head:q",
+        "beam, Q",
+        "bo:4",
+        "world:0.4",
+    ]
