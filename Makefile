@@ -108,7 +108,7 @@ weak := world:0.4
 strong := world:0.1
 TRAIN_HEAD := $(BIN)/genprm train head --model genprm/weights/policy --optim muon --lr 1e-3
 
-answers: $(foreach part,refine bon search search-heads provers,$(ANSWERS)/$(part)/report.json) \
+answers: $(foreach part,refine bon search search-again search-heads provers,$(ANSWERS)/$(part)/report.json) \
   $(if $(GSM8K),$(ANSWERS)/gsm8k/report.json)  ## refinement, best of N, search, provers
 
 $(ANSWERS)/refine/report.json: | .venv/answers
@@ -147,6 +147,12 @@ $(ANSWERS)/search/report.json $(ANSWERS)/search-heads/report.json: $(HEADS:%=$(H
 	$(BIN)/genprm eval search --policy nano:policy --problems $(SEARCH_PROBLEMS) --scorer $(SCORER) --outcome head:$(HEAD)/q \
 	  --prover $(BEST_OF_POLICY:%=%:head:$(HEAD)/q) $(PROVERS:%=head:$(HEAD)/%) --alpha $(ALPHAS) \
 	  --best-of $(BEST_OF) --beams $(BEAMS) --run $(@D)
+
+# What was best in the sweep, on as many problems that the sweep has not seen, and on its own.
+$(ANSWERS)/search-again/report.json: $(HEAD)/q/heads.json
+	$(BIN)/genprm eval search --policy nano:policy --problems $(shell expr 2 \* $(SEARCH_PROBLEMS)) --scorer critic:nano \
+	  --outcome head:$(HEAD)/q --prover bo:2:head:$(HEAD)/q bo:4:head:$(HEAD)/q --alpha 1 \
+	  --best-of $(BEST_OF) --beams 1 2 4 --run $(@D)
 
 $(ANSWERS)/provers/report.json: | .venv/answers
 	$(BIN)/genprm eval provers --policy nano:policy --problems $(PROVER_PROBLEMS) \
