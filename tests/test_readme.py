@@ -33,6 +33,7 @@ def test_the_first_example_is_the_real_output() -> None:
     assert timeless(blocks("text")[0]) == timeless(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_first_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     first, _ = blocks("python")
     exec(first, {})

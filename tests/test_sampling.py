@@ -306,6 +306,7 @@ def test_existing_solutions_of_a_file(tmp_path: Path) -> None:
         read_existing(bad, fields={"each": "each"})
 
 
+@pytest.mark.slow
 def test_real_solutions_are_graded_as_their_authors_graded_them(shared_data: SharedData) -> None:
     path = shared_data("bon") / "gsm8k_n8.jsonl"
     existing = read_existing(str(path), limit=60, fields={"each": "candidates"})

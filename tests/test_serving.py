@@ -209,6 +209,7 @@ def test_head_is_get_without_a_body(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_every_example_of_the_openapi_document_works(tmp_path: Path) -> None:
     async def check() -> None:
         async with in_process("symbolic", direct=False, refiner=refiner()) as (client, _):

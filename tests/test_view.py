@@ -92,6 +92,7 @@ def read(folder: Path) -> Index:
 # --- the index -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rows_are_found_again_by_their_offset(run: Path) -> None:
     index = read(run)
     lines = (run / "results.jsonl").read_bytes().splitlines(keepends=True)

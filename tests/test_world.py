@@ -253,6 +253,7 @@ def test_rationales_that_overlook_a_quantity_fail_and_mend_themselves() -> None:
     assert room().run(functools.partial(_outputs, chains)) == shown
 
 
+@pytest.mark.slow
 def test_only_rows_to_train_on_overlook_anything() -> None:
     kinds = {"train": 0, "valid": 0}
     for split in ("train", "valid"):
