@@ -566,7 +566,7 @@ def test_a_critic_of_a_path_that_grows_judges_the_new_step_alone() -> None:
         method = Method(engine.name, label(protocol), n=2, stopping="none")
         critic = Critic(engine, sandbox, protocol, method)
         whole = [(await CriticScorer("", critic).score([path]))[0] for path in paths]
-        growing = CriticScorer("", critic.by(method, RememberingEngine(engine)))
+        growing = CriticScorer("", critic, growing=True)
         grown, asked = [], []
         for path in paths:
             before = engine.asked
@@ -576,6 +576,7 @@ def test_a_critic_of_a_path_that_grows_judges_the_new_step_alone() -> None:
 
     whole, grown, asked = room().run(scored)
     assert [s.steps for s in grown] == [s.steps for s in whole]
+    assert {s.last_usage for s in whole} == {None}
     assert [s.last_usage and s.last_usage.calls for s in grown] == asked
     assert sum(asked) == grown[-1].usage.calls
 

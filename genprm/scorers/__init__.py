@@ -72,12 +72,11 @@ async def _made(spec: str, options: dict[str, str], growing: bool, stack: AsyncE
     kind, _, rest = spec.partition(":")
     if kind == "critic" and rest:
         from genprm.api import open_critic
-        from genprm.engines.remembering import RememberingEngine
         from genprm.scorers.critic import CriticScorer
 
         typed = keywords(open_critic, options, spec, reserved=("engine_options", "options", "limits"))
         critic = await stack.enter_async_context(open_critic(rest, **typed))
-        return CriticScorer(spec, critic.by(critic.method, RememberingEngine(critic.engine)) if growing else critic)
+        return CriticScorer(spec, critic, growing=growing)
     if kind == "head" and rest:
         from genprm.scorers import head
 

@@ -2,19 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from genprm.critic import Critic
+from genprm.engines.remembering import RememberingEngine
 from genprm.scorers.base import Scores
 from genprm.types import Critique, Solution, Usage
 from genprm.voting import vote_value
 
 
 class CriticScorer:
-    """Scores with a critic, which it does not own. Give solutions ids of their own: the samples are seeded by them."""
+    """Scores with a critic, which it does not own. Give solutions ids of their own: the samples are seeded by them.
 
-    def __init__(self, name: str, critic: Critic) -> None:
+    ``growing``: solutions are scored again with further steps, under the same id. What was said of their first steps is
+    kept then, and a longer solution costs its last step alone.
+    """
+
+    def __init__(self, name: str, critic: Critic, *, growing: bool = False) -> None:
         self.name = name
-        self.critic = critic
+        # Without a seed nothing is ever asked again.
+        self._growing = growing and critic.method.seed is not None
+        self.critic = critic.by(critic.method, RememberingEngine(critic.engine)) if self._growing else critic
 
     async def score(self, solutions: Sequence[Solution]) -> list[Scores]:
         return list(await asyncio.gather(*map(self._scored, solutions)))
@@ -25,7 +33,11 @@ class CriticScorer:
     async def _scored(self, solution: Solution) -> Scores:
         if not solution.steps:
             return Scores((), error="there is no step")
-        return to_scores(await self.critic.critique(solution))
+        critique = await self.critic.critique(solution)
+        scores = to_scores(critique)
+        if self._growing and scores.steps[-1] is not None:
+            return replace(scores, last_usage=sum((r.usage for r in critique.steps[-1].rationales), Usage()))
+        return scores
 
 
 def to_scores(critique: Critique) -> Scores:
@@ -33,10 +45,7 @@ def to_scores(critique: Critique) -> Scores:
     judged = {step.step: step for step in critique.steps}
     steps = tuple(judged[i].reward if i in judged else None for i in range(len(critique.solution.steps)))
     error = "" if critique.outcome == "ok" else critique.error or critique.outcome
-    last = (
-        sum((r.usage for r in critique.steps[-1].rationales), Usage()) if steps and judged.get(len(steps) - 1) else None
-    )
-    return Scores(steps, usage=critique.usage, last_usage=last, error=error, votes=_votes(critique))
+    return Scores(steps, usage=critique.usage, error=error, votes=_votes(critique))
 
 
 def _votes(critique: Critique) -> tuple[tuple[float | None, ...], ...]:
