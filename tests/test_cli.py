@@ -571,6 +571,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], said: str) -> None:
 ALIKE = ("eval", "eval processbench", "eval scores", "doctor", "schema", "synth import", "synth check")
 
 
+@pytest.mark.slow
 def test_doctor() -> None:
     done = genprm("doctor")
     assert done.returncode == 0, done.stdout

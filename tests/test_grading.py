@@ -134,6 +134,7 @@ def test_a_tower_of_powers_is_killed() -> None:
 
 
 @needs_math_verify
+@pytest.mark.slow
 def test_equal_answers_are_grouped() -> None:
     answers = ["0.5", None, "3", "\\frac{1}{2}", "3.0", "x+1", "1+x", None, "3"]
 

@@ -329,6 +329,7 @@ def dataset(write: Write, tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
+@pytest.mark.slow
 def test_a_dataset_is_read_with_all_its_splits(dataset: Path) -> None:
     parts = read_hub(str(dataset))
     assert {name: [each.values["id"] for each in rows] for name, rows in parts.items()} == {

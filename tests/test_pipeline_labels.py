@@ -233,6 +233,7 @@ def test_consensus_reports_its_rates_by_step_and_labeler(tmp_path: Path, capsys:
     assert "majority agrees on step 1: " in said
 
 
+@pytest.mark.slow
 def test_a_labeler_whose_engine_fails_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
     script = tmp_path / "script.jsonl"
     script.write_text('{"error": "refused"}\n')

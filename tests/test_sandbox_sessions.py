@@ -356,6 +356,7 @@ def elsewhere(level: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_without_linux_it_does_not_start() -> None:
     [said] = elsewhere("confined")
     assert said.startswith("checks could reach files and the network on this machine (namespaces: darwin offers none")

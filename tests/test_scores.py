@@ -96,6 +96,7 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2:4] == [["[red]k[31m", "-", "-", "-"], ["m", "100.0", "-", "100.0"]]
 
 
+@pytest.mark.slow
 def test_published_scores_are_reproduced(shared_data: Callable[[str], Path]) -> None:
     """Qwen2.5-Math-7B-PRM800K at 0.5, on 250 rows a split (FoVer, psunlpgroup)."""
     models = {score.model: score for score in evaluate_scores(shared_data("prm_scores"), 0.5)}

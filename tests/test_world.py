@@ -120,6 +120,7 @@ def used(problems: Iterable[WorldProblem]) -> set[str]:
     return {quantity.relation.name for problem in problems for quantity in problem.quantities} - {"given"}
 
 
+@pytest.mark.slow
 def test_difficulty_is_depth_and_size() -> None:
     depth = {level: [] for level in (1, 3, 5)}  # type: dict[int, list[int]]
     for level, found in depth.items():
@@ -175,6 +176,7 @@ def test_graphs_are_acyclic() -> None:
         assert all(name.isidentifier() for name in names)
 
 
+@pytest.mark.slow
 def test_an_index_gives_the_same_example_whatever_is_asked_beside_it() -> None:
     assert example("test", 3) == next(examples("test", 1, start=3)) == list(examples("test", 4))[3]
     assert example("test", 3) != example("valid", 3)

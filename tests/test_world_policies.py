@@ -48,6 +48,7 @@ def test_without_mistakes_it_solves_every_problem_in_the_worlds_language() -> No
         assert first_error(read_solution(one.problem, split_steps(said.text))) == -1
 
 
+@pytest.mark.slow
 def test_mistakes_come_at_the_rate_that_was_asked_for_and_are_of_all_kinds() -> None:
     made = list(examples("test", 60))
     steps = wrong = 0
