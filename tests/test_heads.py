@@ -320,9 +320,9 @@ def test_a_killed_run_comes_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_where_rows_teach_a_head_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write(tmp_path / "v.jsonl", [{"problem": "p", "steps": ["a"], "right": True}] * 2)
+    data = write(tmp_path / "v.jsonl", [{"problem": "p", "steps": ["a"], "advantages": [0.5]}] * 2)
     assert train(data, "--new", TINY, "--output", tmp_path / "out") == 2
-    assert "head 'process'" in capsys.readouterr().err
+    assert "head 'outcome'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
