@@ -35,7 +35,7 @@ from genprm.search import (
     right_number,
     search,
 )
-from genprm.searching.remembering import RememberingPolicy, RememberingScorer
+from genprm.searching.remembering import RememberingScorer
 from genprm.types import Completion, Message, Method, Problem, Prompt, Sampling, Solution, Usage
 from tests.rooms import room
 from tests.search_trees import TableScorer, Tree, TreeEngine
@@ -525,11 +525,11 @@ def test_a_scripted_engine_is_a_policy() -> None:
 def test_a_second_search_is_charged_and_pays_nothing() -> None:
     async def found() -> list[tuple[SearchResult, int, int]]:
         engine, scorer = TreeEngine(TREE), TableScorer(VALUES.__getitem__)
-        policy, remembering = RememberingPolicy(EnginePolicy(engine)), RememberingScorer(scorer)
+        policy, remembering = EnginePolicy(RememberingEngine(engine)), RememberingScorer(scorer)
         results = []
         for forgets in (False, False, True):
             if forgets:
-                policy.forget(PROBLEM)
+                policy = EnginePolicy(RememberingEngine(engine))
                 remembering.forget(PROBLEM)
             result = await search(PROBLEM, policy, EffectiveReward(remembering), SearchPlan("beam", 2, expand=8))
             results.append((result, engine.said.calls, scorer.asked))

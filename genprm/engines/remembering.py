@@ -12,8 +12,8 @@ class RememberingEngine:
     """Gives the same completion again where the same is asked with the same seed; its usage too, as if it had been
     generated. The last ``room`` are kept. Owns nothing.
 
-    For a critic in a search: whoever judges a path again with one more step asks for the same rationales of all the
-    steps before.
+    For searches: those over the same problem ask a policy for the same steps, and a critic that judges a path again
+    with one more step asks for the same rationales of all the steps before.
     """
 
     def __init__(self, engine: Engine, room: int = ROOM) -> None:

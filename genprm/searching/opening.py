@@ -13,20 +13,21 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from genprm.engines import open_engine
+from genprm.engines.remembering import RememberingEngine
 from genprm.errors import ConfigError
 from genprm.provers import BestOf
 from genprm.scorers.base import Scorer
 from genprm.searching.completions import CompletionsScorer, right_number
 from genprm.searching.policy import EnginePolicy, StepPolicy
-from genprm.searching.remembering import RememberingPolicy, RememberingScorer
+from genprm.searching.remembering import RememberingScorer
 from genprm.searching.scores import EffectiveReward
 from genprm.types import Problem
 
 
 @dataclass(slots=True)
 class Opener:
-    """Opens what is named, each thing once; all is closed with ``stack``. What policies write and scorers say is kept
-    until :meth:`forget`."""
+    """Opens what is named, each thing once; all is closed with ``stack``. The latest that policies wrote is kept, and
+    what scorers say until :meth:`forget`."""
 
     stack: AsyncExitStack
     temperature: float = 0.7
@@ -36,21 +37,20 @@ class Opener:
     max_tokens: int = 1024
     """Of a completion."""
     seed: int = 0
-    _policies: dict[str, RememberingPolicy] = field(default_factory=dict)
+    _policies: dict[str, StepPolicy] = field(default_factory=dict)
     _scorers: dict[str, RememberingScorer] = field(default_factory=dict)
 
     async def policy(self, spec: str) -> StepPolicy:
         """An engine as a policy."""
         if spec not in self._policies:
             engine = await self.stack.enter_async_context(open_engine(spec))
-            policy = EnginePolicy(
-                engine,
+            self._policies[spec] = EnginePolicy(
+                RememberingEngine(engine),
                 temperature=self.temperature,
                 top_p=self.top_p,
                 top_k=self.top_k,
                 concurrency=self.concurrency,
             )
-            self._policies[spec] = RememberingPolicy(policy)
         return self._policies[spec]
 
     async def score(self, scorer: str, prover: str | None, alpha: float, policy: str) -> EffectiveReward:
@@ -89,9 +89,7 @@ class Opener:
         return CompletionsScorer(completed, right_number, k, max_tokens=self.max_tokens, seed=self.seed)
 
     def forget(self, problem: Problem) -> None:
-        """What policies and scorers have kept for a problem that is done."""
-        for policy in self._policies.values():
-            policy.forget(problem)
+        """What scorers have kept for a problem that is done."""
         for scorer in self._scorers.values():
             scorer.forget(problem)
 

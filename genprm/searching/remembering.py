@@ -1,42 +1,13 @@
-"""What was written and valued before, for searches over the same problem.
+"""What was valued before, for searches over the same problem.
 
-An answer is a function of what is asked: a proposal has its seed, a scorer judges a path by itself. So each is paid for
-once, and accounted for whenever it is used: a search is charged what it alone would cost.
+A scorer judges a path by itself, so each is paid for once, and accounted for whenever it is used: a search is charged
+what it alone would cost. What policies wrote is remembered by :mod:`genprm.engines.remembering`.
 """
 
 from collections.abc import Sequence
 
 from genprm.scorers.base import Scorer, Scores
-from genprm.searching.policy import StepPolicy, Written
-from genprm.types import Problem, Seam, Solution
-
-_Call = tuple[str, int, int, bool]
-
-
-class RememberingPolicy:
-    """A policy that is asked once for each proposal. Failures are not kept."""
-
-    def __init__(self, policy: StepPolicy) -> None:
-        self.name = policy.name
-        self._policy = policy
-        self._known: dict[str, dict[_Call, Written]] = {}
-
-    async def propose(
-        self, problem: Problem, text: str, seam: Seam | None, *, seed: int, max_tokens: int, whole: bool = False
-    ) -> Written:
-        """See :class:`~genprm.searching.policy.StepPolicy`."""
-        known = self._known.setdefault(problem.text, {})
-        call = (text, seed, max_tokens, whole)
-        if call in known:
-            return known[call]
-        written = await self._policy.propose(problem, text, seam, seed=seed, max_tokens=max_tokens, whole=whole)
-        if written.end != "engine_error":
-            known[call] = written
-        return written
-
-    def forget(self, problem: Problem) -> None:
-        """What was kept for a problem, to make room."""
-        self._known.pop(problem.text, None)
+from genprm.types import Problem, Solution
 
 
 class RememberingScorer:
